@@ -1,0 +1,53 @@
+"""A small on-disk cache for work that need not be repeated at every start (parsed units, generated code).
+
+The cache is only ever a shortcut: entries are keyed by everything they depend on, an unreadable or unwritable
+folder is the same as an empty cache, and `PIMMODEL_CACHE` names another folder (`PIMMODEL_CACHE=off`: none).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def cache_folder() -> Path | None:
+    """Folder of the cache, or None where caching is switched off."""
+    named = os.environ.get("PIMMODEL_CACHE")
+    if named == "off":
+        return None
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "pimmodel"
+
+
+def read(name: str) -> str | None:
+    """Text of one entry, or None."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    try:
+        return (folder / name).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def write(name: str, text: str) -> None:
+    """Store one entry whole or not at all; failure is silent, since the cache is only a shortcut."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
+            file.write(text)
+        os.replace(file.name, folder / name)
+    except OSError:
+        return

@@ -1,0 +1,124 @@
+"""Unit strings at the file edge: "900 GB/s" to SI numbers, and SI numbers to text for people.
+
+Inside the library every number is SI (s, B, B/s, FLOP, FLOP/s, J, m2), DRAM timing in clock cycles. Parsing is
+pint's; the result of each distinct string is kept in the on-disk cache, because importing pint costs more than a
+whole estimate.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from pimmodel import cache
+
+# Units that pint does not know under the names used here.
+_DEFINITIONS = ("FLOP = [operation] = flop", "clock = [clock_cycle] = clk")
+
+
+class UnitError(ValueError):
+    """A text that is not a quantity of the wanted unit."""
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Any:
+    import pint
+
+    registry: Any = pint.UnitRegistry(cache_folder=cache.cache_folder() and str(cache.cache_folder()) + "/pint")
+    for definition in _DEFINITIONS:
+        registry.define(definition)
+    return registry
+
+
+@lru_cache(maxsize=1)
+def _entry() -> str:
+    return f"units-{version('pint')}-{hash_text(repr(_DEFINITIONS)):016x}.json"
+
+
+def hash_text(text: str) -> int:
+    """Stable 64-bit hash of a text (Python's own hash differs from run to run)."""
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+@lru_cache(maxsize=1)
+def _known() -> dict[str, float]:
+    text = cache.read(_entry())
+    try:
+        return dict(json.loads(text)) if text else {}
+    except ValueError:
+        return {}
+
+
+def parse_quantity(value: str | float | int, unit: str) -> float:
+    """Number in `unit` of a quantity written as text; a bare number is taken to be in `unit` already.
+
+    >>> parse_quantity("900 GB/s", "B/s")
+    900000000000.0
+    >>> parse_quantity("1.53 GHz", "Hz")
+    1530000000.0
+
+    Raises
+    ------
+    UnitError : not a quantity, of another dimension, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise UnitError(f"a quantity in {unit} is wanted")
+    if isinstance(value, (int, float)):
+        if not math.isfinite(value):
+            raise UnitError(f"a finite quantity in {unit} is wanted")
+        return value
+    key = f"{value}|{unit}"
+    if key in _known():
+        return _known()[key]
+    number = _parse_with_pint(value, unit)
+    _known()[key] = number
+    cache.write(_entry(), json.dumps(_known()))
+    return number
+
+
+def _parse_with_pint(text: str, unit: str) -> float:
+    registry = _registry()
+    try:
+        quantity = registry.Quantity(text)
+        number = float(quantity.to(unit).magnitude)
+    except Exception as error:  # pint raises a dozen unrelated types for bad text
+        raise UnitError(f"a quantity in {unit} is wanted, such as '{_example(unit)}'") from error
+    if not math.isfinite(number):
+        raise UnitError(f"a finite quantity in {unit} is wanted")
+    # 1.53e9, not 1530000000.0000002: the nearest number with 15 digits is what the author wrote.
+    return float(f"{number:.15g}")
+
+
+def _example(unit: str) -> str:
+    return {"B/s": "900 GB/s", "Hz": "1.53 GHz", "s": "14 ns", "B": "6 MiB", "FLOP/s": "15.7 TFLOP/s"}.get(
+        unit, f"1 {unit}"
+    )
+
+
+_PREFIXES = (
+    (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""),
+    (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"),
+)  # fmt: skip
+
+
+def format_quantity(value: float, unit: str, digits: int = 3) -> str:
+    """Text of an SI number with a prefix that people read: 0.00123 s -> '1.23 ms'.
+
+    >>> format_quantity(9e11, "B/s")
+    '900 GB/s'
+    >>> format_quantity(0.00123456, "s")
+    '1.23 ms'
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    for factor, prefix in _PREFIXES:
+        # 999.6 rounds to 1000 at three digits: the next prefix is the one to show.
+        if float(f"{abs(value):.{digits}g}") >= factor:
+            break
+    whole_digits = len(str(int(abs(value) / factor)))
+    return f"{value / factor:.{max(0, digits - whole_digits)}f} {prefix}{unit}"
