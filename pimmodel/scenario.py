@@ -32,10 +32,14 @@ class HostStream(_Part):
     column. Sub-streams start at a random place of their first visit.
     """
 
-    rate: Annotated[float, Field(ge=0, le=1)] = Field(description="lambda: requests per clock while not stalled")
+    rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="lambda: requests per clock while not stalled"
+    )
     substreams: PositiveInt
     spread: PositiveInt
-    columns: PositiveInt = Field(description="n: column accesses per bank and visit (some again where n > columns)")
+    columns: PositiveInt = Field(
+        description="n: column accesses per bank and visit (some again where n > columns)"
+    )
     write_share: Annotated[float, Field(ge=0, le=1)]
     arrival: Literal["even", "poisson"] = "even"
 
@@ -123,8 +127,12 @@ class Policy(_Part):
     theta_high: PositiveInt | None = None
     quota_host: PositiveInt | None = Field(default=None, description="requests served per host turn")
     quota_pim: PositiveInt | None = Field(default=None, description="column steps per PIM turn")
-    bypass_cap: PositiveInt | None = Field(default=None, description="host columns that may pass waiting PIM work")
-    slowdown: Annotated[float, Field(ge=1)] | None = Field(default=None, description="PIM slowdown factor allowed")
+    bypass_cap: PositiveInt | None = Field(
+        default=None, description="host columns that may pass waiting PIM work"
+    )
+    slowdown: Annotated[float, Field(ge=1)] | None = Field(
+        default=None, description="PIM slowdown factor allowed"
+    )
     slice_host: PositiveInt | None = Field(default=None, description="clocks of a host slice")
     slice_pim: PositiveInt | None = Field(default=None, description="clocks of a PIM slice")
 

@@ -112,7 +112,9 @@ class NetworkBuilder:
             raise NetworkError(f"network {self._name}: two layers are called '{name}'")
         for producer in inputs:
             if producer not in self._graph:
-                raise NetworkError(f"network {self._name}: layer '{name}' reads '{producer}', which does not exist")
+                raise NetworkError(
+                    f"network {self._name}: layer '{name}' reads '{producer}', which does not exist"
+                )
         shapes = tuple(self.shape(producer) for producer in inputs)
         try:
             output = op.infer(shapes)
@@ -146,7 +148,9 @@ class NetworkBuilder:
         if not wanted:
             raise NetworkError(f"network {self._name}: it has no layers")
         needed = set(wanted).union(*(nx.ancestors(self._graph, name) for name in wanted))
-        graph = self._graph.subgraph([name for name in self._graph if name in needed]).copy()
+        graph: Any = nx.DiGraph(name=self._name)  # not subgraph().copy(), which loses the order of the layers
+        graph.add_nodes_from((name, data) for name, data in self._graph.nodes(data=True) if name in needed)
+        graph.add_edges_from((a, b) for a, b in self._graph.edges if a in needed and b in needed)
         if not any(isinstance(data["layer"].op, Input) for _, data in graph.nodes(data=True)):
             raise NetworkError(f"network {self._name}: no output depends on an input")
         return Network(self._name, nx.freeze(graph), wanted)

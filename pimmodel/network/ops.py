@@ -106,7 +106,9 @@ class Conv(Op):
         """(N, K, P, Q) with P = floor((H + pads - dilation (R - 1) - 1) / stride) + 1."""
         n, c, h, w = _feature_map(inputs)
         if c % self.groups or self.out_channels % self.groups:
-            raise ShapeError(f"{c} input and {self.out_channels} output channels do not divide into {self.groups} groups")
+            raise ShapeError(
+                f"{c} input and {self.out_channels} output channels do not divide into {self.groups} groups"
+            )
         return (n, self.out_channels, *_window(h, w, self.kernel, self.stride, self.padding, self.dilation))
 
     def parameters(self, inputs: tuple[Shape, ...]) -> int:
@@ -122,7 +124,14 @@ class Conv(Op):
 
 
 def _window(
-    h: int, w: int, kernel: Pair, stride: Pair, padding: tuple[int, int, int, int], dilation: Pair, *, ceil: bool = False
+    h: int,
+    w: int,
+    kernel: Pair,
+    stride: Pair,
+    padding: tuple[int, int, int, int],
+    dilation: Pair,
+    *,
+    ceil: bool = False,
 ) -> Pair:
     sizes = []
     for size, k, s, before, after, d in zip(
@@ -134,7 +143,9 @@ def _window(
                 f"image too small: a window of {d * (k - 1) + 1} does not fit the padded size {size + before + after}"
             )
         steps = -(-span // s) if ceil else span // s
-        if ceil and steps * s >= size + before:  # the last window must start inside the image or its left padding
+        if (
+            ceil and steps * s >= size + before
+        ):  # the last window must start inside the image or its left padding
             steps -= 1
         sizes.append(steps + 1)
     return sizes[0], sizes[1]
@@ -291,7 +302,10 @@ class Concat(Op):
         first = inputs[0]
         axis = self.axis % len(first)
         for shape in inputs:
-            if len(shape) != len(first) or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+            if (
+                len(shape) != len(first)
+                or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]
+            ):
                 raise ShapeError(f"shapes {', '.join(map(str, inputs))} do not fit along axis {axis}")
         return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
 
