@@ -1,1 +1,1 @@
-
+"""One DRAM channel in closed form."""

@@ -1,1 +1,1 @@
-
+"""Networks: layer types, graphs, the training step."""

@@ -1,1 +1,1 @@
-
+"""PIM kernels in closed form."""

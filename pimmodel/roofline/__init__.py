@@ -1,1 +1,1 @@
-
+"""Roofline models of kernels on the host."""

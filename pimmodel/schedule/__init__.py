@@ -1,1 +1,1 @@
-
+"""Tasks and resources to times of a step."""

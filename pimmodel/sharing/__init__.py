@@ -1,1 +1,1 @@
-
+"""Host and PIM on one memory: the sharing policies."""
