@@ -30,23 +30,23 @@ that has none takes part in nothing (`unit_banks` below gives the list for both 
 
 Rules of the commands
 ---------------------
-- *Buses*: in a clock at most one row command (ACT, PRE, PREA, REF, REFPB, PIM_ACT, PIM_ACT_ALL, PIM_PRE) and at most one
-  column command (RD, WR, PIM_RD, PIM_WR). After an ACT, PIM_ACT or PIM_ACT_ALL the row bus is taken for
+- *Buses*: in a clock at most one row command (ACT, PRE, PREA, REF, REFPB, PIM_ACT, PIM_ACT_ALL, PIM_PRE) and at most
+  one column command (RD, WR, PIM_RD, PIM_WR). After an ACT, PIM_ACT or PIM_ACT_ALL the row bus is taken for
   `activate_clocks` clocks (1 unless `replay` was told otherwise). SWITCH and GRANT are marks and use no bus.
-- ACT, PIM_ACT: bank closed; tRP since its precharge, tRC since its last activate, tRRD_L since the last activate in the
-  group, tRRD_S since the last one elsewhere, at most four activates in any tFAW; tRFC after REF, tRFCpb after a REFPB of
-  this bank, tRREFD after any REFPB.
+- ACT, PIM_ACT: bank closed; tRP since its precharge, tRC since its last activate, tRRD_L since the last activate in
+  the group, tRRD_S since the last one elsewhere, at most four activates in any tFAW; tRFC after REF, tRFCpb after a
+  REFPB of this bank, tRREFD after any REFPB.
 - PIM_ACT_ALL opens bank j of every unit: tRP, tRC (and refresh) of each of them, tRRD_L since any earlier activate. It
   counts as *one* activate in the four-activate window, and as one activate in every group for tRRD_L and tRRD_S (a
   part that offers it has the current to do it).
 - PRE: tRAS since the activate of the bank, tRTP since its last read, CWL + tBL + tWR since its last write; PIM column
-  steps count exactly like reads and writes of each bank they touch. PREA and PIM_PRE: the same for every open bank that
-  they touch; banks that are closed (or in a per-bank refresh) do not matter.
-- RD, WR (host): row open, tRCDRD or tRCDWR since the activate; tCCD_L since the last column command in the group, tCCD_S
-  since the last host column elsewhere; read to write `timing.read_to_write` from any host read; write to read
+  steps count exactly like reads and writes of each bank they touch. PREA and PIM_PRE: the same for every open bank
+  that they touch; banks that are closed (or in a per-bank refresh) do not matter.
+- RD, WR (host): row open, tRCDRD or tRCDWR since the activate; tCCD_L since the last column command in the group,
+  tCCD_S since the last host column elsewhere; read to write `timing.read_to_write` from any host read; write to read
   `write_to_read_same_group` or `write_to_read_other_group` from the last host write there.
-- PIM_RD, PIM_WR: one column in bank j of every (active) unit: the row open in each, tRCDRD or tRCDWR since its activate.
-  `kernel.cadence` since the last step; PIM_WR to PIM_RD `kernel.write_to_read` (None: `write_to_read_same_group`),
+- PIM_RD, PIM_WR: one column in bank j of every (active) unit: the row open in each, tRCDRD or tRCDWR since its
+  activate. `kernel.cadence` since the last step; PIM_WR to PIM_RD `kernel.write_to_read` (None: `write_to_read_same_group`),
   PIM_RD to PIM_WR `kernel.read_to_write` (None: cadence), both never less than the cadence. A step occupies the column
   path of every bank group it touches: tCCD_L to and from any host column in that group; a write of either side to a
   read of the other in the same group needs `write_to_read_same_group`. It does not use the external data bus, so
