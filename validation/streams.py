@@ -215,6 +215,20 @@ def parameter_types(file: str, test: str) -> dict[str, type]:
     return {**_known(f"test of {file}", test, tests)[0], "requests": int}
 
 
+@lru_cache(maxsize=1024)
+def check(file: str, test: str, parameters: tuple[tuple[str, Any], ...]) -> None:
+    """Raise UnknownNameError or ValueError where `build` could not rebuild the stream of these parameters."""
+    values = dict(parameters)
+    values["requests"] = min(values["requests"], ALL_BANKS * COLUMNS)
+    try:
+        empty = not len(build(file, test, values))
+    except ZeroDivisionError:
+        empty = True
+    if empty:
+        given = ", ".join(f"{name} {value}" for name, value in parameters)
+        raise ValueError(f"{test} with {given} has no requests")
+
+
 def build(file: str, test: str, parameters: Parameters) -> Requests:
     """Requests of one test: (n, 6) integers, see :data:`Requests`.
 

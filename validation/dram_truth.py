@@ -1,0 +1,222 @@
+"""The simulator's DRAM channel against cycle counts of independent public cycle simulators.
+
+Every line of the tables is a request stream with the cycles that another simulator needed for it. The stream is
+rebuilt (`streams`), run through `simulator.replay` with the timing of its dram_config, and the cycles compared.
+
+Where requests are served in order, or one kind of request fills the queues, physics decides and each simulator is a
+point. With deep queues and mixed directions or two streams the scheduling policy decides, and the public simulators
+differ by up to a factor of two: there the target is the band that they span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pimmodel.hardware.memory import MemoryTiming, Organisation
+
+from . import streams
+from .dram_tables import Case, Folder, read_folder
+from .report import Row
+
+ClosedForm = Callable[[MemoryTiming, Organisation, Mapping[str, Any]], float | None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Queues of a simulator, as its documentation gives them; arguments of `replay`.
+
+    queue_capacity : entries [requests]; of each queue where reads and writes have their own
+    starvation_cap : columns that may pass the oldest request; None: any number
+    activate_clocks : clocks that an activate occupies the row command bus [clock]
+    """
+
+    queues: str
+    queue_capacity: int
+    starvation_cap: int | None
+    activate_clocks: int
+
+
+# The toolkit's own controller (one queue, cap 16) is what a band is compared with; 64 entries as 32 and 32 have.
+OWN = Arrangement("unified", 64, 16, 1)
+# Ramulator 2.1: 32 reads and 32 writes, drained in batches; an activate is two commands long.
+# DRAMsim3: 32 transactions, at most 4 row hits ahead of an older conflict.
+ARRANGEMENTS = {
+    "ramulator2": Arrangement("separate", 32, None, 2),
+    "dramsim3": Arrangement("unified", 32, 4, 1),
+}
+BAND_FILES = ("mixed_rw", "two_stream_slices", "two_stream_fixed_row")
+POINT_FILES = ("row_conflict", "row_locality", "sequential")
+
+
+def default_folder() -> Path:
+    """Folder of the tables that come with the library."""
+    return Path(str(resources.files("pimmodel.validation"))) / "tables" / "dram"
+
+
+def validate_dram(
+    folder: Path | str | None = None,
+    *,
+    progress: Progress | None = None,
+    closed_form: ClosedForm | None = None,
+    select: Callable[[Case], bool] | None = None,
+) -> list[Row]:
+    """Relative errors of the simulator's cycles, a row per file and setting, and per band.
+
+    Parameters
+    ----------
+    folder : tables and timing file; None: the ones that come with the library
+    progress : called with (streams done, streams in all)
+    closed_form : cycles of (timing, organisation, parameters) [clock], or None where it does not apply; parameters
+        are those of the stream and `file`, `test`, `refresh` ("on", "off") and `window` (int or None: queues only)
+    select : which lines to compare; None: all
+
+    Raises
+    ------
+    TruthFolderError : the folder cannot be used
+    """
+    content = read_folder(default_folder() if folder is None else Path(folder))
+    cases = [case for case in content.cases if select is None or select(case)]
+    found = _simulate(cases, content, progress)
+    rows = _point_rows(cases, found) + _band_rows(cases, found)
+    if closed_form is not None:
+        rows += _closed_form_rows(cases, content, closed_form)
+    return sorted(rows, key=lambda row: (row.data, row.quantity)) + content.notes
+
+
+_Key = tuple[Any, ...]
+
+
+def _key(case: Case, arrangement: Arrangement) -> _Key:
+    """What identifies a simulation."""
+    return (case.stream, case.config, case.refresh, case.window, arrangement)
+
+
+def _arrangements(case: Case) -> list[Arrangement]:
+    """Queues to simulate a line with: its simulator's own, and for a band the toolkit's."""
+    own = ARRANGEMENTS.get(case.setting[0], OWN)
+    return [own, OWN] if _in_band(case) and own != OWN else [own]
+
+
+def _simulate(cases: list[Case], content: Folder, progress: Progress | None) -> dict[_Key, int]:
+    """Cycles of every simulation that the lines need; equal ones run once, every stream is built once."""
+    by_stream: dict[_Key, dict[_Key, tuple[Case, Arrangement]]] = {}
+    for case in cases:
+        for arrangement in _arrangements(case):
+            by_stream.setdefault(case.stream, {})[_key(case, arrangement)] = (case, arrangement)
+    found: dict[_Key, int] = {}
+    for done, ((file, test, parameters), runs) in enumerate(by_stream.items()):
+        if progress is not None:
+            progress(done, len(by_stream))
+        requests = streams.build(file, test, dict(parameters))
+        for key, (case, arrangement) in runs.items():
+            found[key] = _cycles(case, content, arrangement, requests)
+    if progress is not None:
+        progress(len(by_stream), len(by_stream))
+    return found
+
+
+def _cycles(case: Case, content: Folder, arrangement: Arrangement, requests: streams.Requests) -> int:
+    """Cycles of one simulation [clock]."""
+    from .simulator.replay import replay  # compiles on import
+
+    timing, organisation = content.parts[case.config]
+    result = replay(
+        timing,
+        organisation,
+        requests,
+        window=case.window,
+        queue_capacity=arrangement.queue_capacity,
+        refresh="all-bank" if case.refresh else "off",
+        queues="separate" if arrangement.queues == "separate" else "unified",
+        starvation_cap=arrangement.starvation_cap,
+        activate_clocks=arrangement.activate_clocks,
+    )
+    return int(result.cycles)
+
+
+def _in_band(case: Case) -> bool:
+    """Whether the scheduling policy decides: deep queues and mixed directions or two streams."""
+    return case.file in BAND_FILES and case.window != 1
+
+
+def _limits(case: Case) -> dict[str, float]:
+    """Largest allowed errors of a line's setting [1]; none where another row carries the target."""
+    if _in_band(case) or case.file == "random_load":
+        return {}
+    if case.refresh:
+        return {"median": 0.02}
+    if case.window == 1:
+        return {"worst": 0.005}
+    if case.window is None and case.file in POINT_FILES:
+        return {"median": 0.01, "worst": 0.08}
+    return {}
+
+
+def _label(config: str, refresh: bool, window: int | None) -> str:
+    size = "unbounded" if window is None else window
+    return f"{config}, refresh {'on' if refresh else 'off'}, window {size}"
+
+
+def _setting(case: Case) -> str:
+    simulator, config, controller = case.setting[:3]
+    return f"{simulator} {controller}, {_label(config, case.refresh, case.window)}"
+
+
+def _point_rows(cases: list[Case], found: dict[_Key, int]) -> list[Row]:
+    """Relative error of the cycles, per file and setting."""
+    errors: dict[tuple[str, str], list[float]] = {}
+    limits: dict[tuple[str, str], dict[str, float]] = {}
+    for case in cases:
+        name = (case.file, f"cycles: {_setting(case)}")
+        cycles = found[_key(case, _arrangements(case)[0])]
+        errors.setdefault(name, []).append(abs(cycles - case.cycles) / case.cycles)
+        limits[name] = _limits(case)
+    return [Row.of(*name, values, limits[name]) for name, values in errors.items()]
+
+
+def outside(value: float, low: float, high: float) -> float:
+    """Distance of a value from a band, relative to the nearer edge [1]; 0 within.
+
+    >>> outside(12, 8, 10), outside(9, 8, 10), outside(6, 8, 10)
+    (0.2, 0.0, 0.25)
+    """
+    return max(0.0, (low - value) / low, (value - high) / high)
+
+
+def _band_rows(cases: list[Case], found: dict[_Key, int]) -> list[Row]:
+    """Distance from the band of the simulators; a stream that only one of them ran has none."""
+    bands: dict[_Key, tuple[Case, dict[str, list[float]]]] = {}
+    for case in cases:
+        if _in_band(case):
+            _, band = bands.setdefault(_key(case, OWN), (case, {}))
+            band.setdefault(case.setting[0], []).append(case.cycles)
+    errors: dict[tuple[str, str], list[float]] = {}
+    for key, (case, band) in bands.items():
+        if len(band) > 1:
+            every = [cycles for values in band.values() for cycles in values]
+            where = _label(case.config, case.refresh, case.window)
+            name = (case.file, f"cycles outside the band of {' and '.join(sorted(band))}: {where}")
+            errors.setdefault(name, []).append(outside(found[key], min(every), max(every)))
+    return [Row.of(*name, values, {"worst": 0.10}) for name, values in errors.items()]
+
+
+def _closed_form_rows(cases: list[Case], content: Folder, closed_form: ClosedForm) -> list[Row]:
+    """Relative error of a closed form, where it applies, per file and setting."""
+    errors: dict[tuple[str, str], list[float]] = {}
+    cache: dict[_Key, float | None] = {}
+    for case in cases:
+        key = _key(case, OWN)
+        if key not in cache:
+            extra = {"file": case.file, "test": case.test, "refresh": case.setting[3], "window": case.window}
+            timing, organisation = content.parts[case.config]
+            cache[key] = closed_form(timing, organisation, {**dict(case.parameters), **extra})
+        cycles = cache[key]
+        if cycles is not None:
+            name = (case.file, f"closed form: {_setting(case)}")
+            errors.setdefault(name, []).append(abs(cycles - case.cycles) / case.cycles)
+    return [Row.of(*name, values) for name, values in errors.items()]
