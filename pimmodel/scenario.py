@@ -32,14 +32,10 @@ class HostStream(_Part):
     column. Sub-streams start at a random place of their first visit.
     """
 
-    rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        description="lambda: requests per clock while not stalled"
-    )
+    rate: Annotated[float, Field(ge=0, le=1)] = Field(description="lambda: requests per clock while not stalled")
     substreams: PositiveInt
     spread: PositiveInt
-    columns: PositiveInt = Field(
-        description="n: column accesses per bank and visit (some again where n > columns)"
-    )
+    columns: PositiveInt = Field(description="n: column accesses per bank and visit (some again where n > columns)")
     write_share: Annotated[float, Field(ge=0, le=1)]
     arrival: Literal["even", "poisson"] = "even"
 
@@ -112,8 +108,8 @@ class Policy(_Part):
     interleave freely and close each other's rows, once at least one column was served from them),
     `exclusive` (theta_low, theta_high, quota_host, quota_pim; DESIGN section 8), `watermark` (the host is served from
     queued >= theta_high down to queued <= theta_low, the PIM otherwise: like exclusive, no quotas, and reaching the
-    window W does not end a PIM turn unless theta_high > W), `bypass-cap` (a host turn ends after `bypass_cap` columns or
-    when nothing is queued; a PIM turn ends after ceil(bypass_cap / slowdown) column steps if a host request is queued),
+    window W does not end a PIM turn unless theta_high > W), `bypass-cap` (a host turn ends after `bypass_cap` columns
+    or when nothing is queued; a PIM turn ends after ceil(bypass_cap / slowdown) column steps if a host request is queued),
     `time-slice` (a host turn ends `slice_host` clocks after it began, a PIM turn `slice_pim` clocks after it began if a
     host request is queued), `host-first` (the PIM only while no host request is queued), `pim-first` (the host only
     while the PIM has no work). All but the first four hand over exactly as `exclusive` does.
@@ -127,12 +123,8 @@ class Policy(_Part):
     theta_high: PositiveInt | None = None
     quota_host: PositiveInt | None = Field(default=None, description="requests served per host turn")
     quota_pim: PositiveInt | None = Field(default=None, description="column steps per PIM turn")
-    bypass_cap: PositiveInt | None = Field(
-        default=None, description="host columns that may pass waiting PIM work"
-    )
-    slowdown: Annotated[float, Field(ge=1)] | None = Field(
-        default=None, description="PIM slowdown factor allowed"
-    )
+    bypass_cap: PositiveInt | None = Field(default=None, description="host columns that may pass waiting PIM work")
+    slowdown: Annotated[float, Field(ge=1)] | None = Field(default=None, description="PIM slowdown factor allowed")
     slice_host: PositiveInt | None = Field(default=None, description="clocks of a host slice")
     slice_pim: PositiveInt | None = Field(default=None, description="clocks of a PIM slice")
 

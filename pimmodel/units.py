@@ -116,9 +116,8 @@ def format_quantity(value: float, unit: str, digits: int = 3) -> str:
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
-    for factor, prefix in _PREFIXES:
-        # 999.6 rounds to 1000 at three digits: the next prefix is the one to show.
-        if float(f"{abs(value):.{digits}g}") >= factor:
-            break
+    # 999.6 rounds to 1000 at three digits: compare what will be shown.
+    shown = float(f"{abs(value):.{digits}g}")
+    factor, prefix = next((pair for pair in _PREFIXES if shown >= pair[0]), _PREFIXES[-1])
     whole_digits = len(str(int(abs(value) / factor)))
     return f"{value / factor:.{max(0, digits - whole_digits)}f} {prefix}{unit}"

@@ -112,9 +112,7 @@ class NetworkBuilder:
             raise NetworkError(f"network {self._name}: two layers are called '{name}'")
         for producer in inputs:
             if producer not in self._graph:
-                raise NetworkError(
-                    f"network {self._name}: layer '{name}' reads '{producer}', which does not exist"
-                )
+                raise NetworkError(f"network {self._name}: layer '{name}' reads '{producer}', which does not exist")
         shapes = tuple(self.shape(producer) for producer in inputs)
         try:
             output = op.infer(shapes)

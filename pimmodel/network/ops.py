@@ -134,18 +134,14 @@ def _window(
     ceil: bool = False,
 ) -> Pair:
     sizes = []
-    for size, k, s, before, after, d in zip(
-        (h, w), kernel, stride, padding[:2], padding[2:], dilation, strict=True
-    ):
+    for size, k, s, before, after, d in zip((h, w), kernel, stride, padding[:2], padding[2:], dilation, strict=True):
         span = size + before + after - d * (k - 1) - 1
         if span < 0:
             raise ShapeError(
                 f"image too small: a window of {d * (k - 1) + 1} does not fit the padded size {size + before + after}"
             )
         steps = -(-span // s) if ceil else span // s
-        if (
-            ceil and steps * s >= size + before
-        ):  # the last window must start inside the image or its left padding
+        if ceil and steps * s >= size + before:  # the last window must start inside the image or its left padding
             steps -= 1
         sizes.append(steps + 1)
     return sizes[0], sizes[1]
@@ -302,10 +298,7 @@ class Concat(Op):
         first = inputs[0]
         axis = self.axis % len(first)
         for shape in inputs:
-            if (
-                len(shape) != len(first)
-                or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]
-            ):
+            if len(shape) != len(first) or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
                 raise ShapeError(f"shapes {', '.join(map(str, inputs))} do not fit along axis {axis}")
         return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
 
@@ -368,10 +361,9 @@ class Reshape(Op):
 
 @dataclass(frozen=True)
 class Flatten(Op):
-    """(N, ...) to (N, F): a view."""
+    """(N, ...) to (N, F): a view; a channel becomes a run of features, so chunks of channels stay chunks."""
 
     view = True
-    channelwise = False
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """(N, product of the rest)."""

@@ -1,0 +1,158 @@
+"""The `pimmodel` command: its commands, and how errors end it.
+
+Exit code 0; 1 for a bad input (one line on standard error); 2 for wrong usage. Heavy modules are imported inside
+the commands, so that `--help` and small jobs start quickly.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pimmodel.cli import choices
+from pimmodel.errors import PimModelError
+
+app = typer.Typer(
+    name="pimmodel",
+    help="Performance of CNN training on a GPU with processing-in-memory, in closed form.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+NetworkArgument = Annotated[
+    str, typer.Argument(help="A built-in network (see `pimmodel list networks`) or an .onnx file.")
+]
+SystemOption = Annotated[str, typer.Option("--system", help="A built-in system, or a YAML file.")]
+BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N; default 64, or the .onnx file's own.")]
+ImageOption = Annotated[int | None, typer.Option("--image-size", help="Image height and width in pixels.")]
+PrecisionOption = Annotated[choices.Precision, typer.Option("--precision", help="Number format of the training.")]
+OptimizerOption = Annotated[choices.Optimizer, typer.Option("--optimizer", help="Weight update rule.")]
+FuseOption = Annotated[
+    bool, typer.Option("--fuse-activation", help="Compute activations inside the batch norm before them.")
+]
+UnknownOption = Annotated[
+    choices.UnknownOps, typer.Option("--unknown-ops", help="What to do with unknown ONNX operators.")
+]
+FormatOption = Annotated[choices.Format, typer.Option("--format", help="Output format.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Write to this file instead of the terminal.")
+]
+
+DEFAULT_SYSTEM = "v100-bankgroup-pim"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pimmodel import __version__
+
+        typer.echo(f"pimmodel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Performance of CNN training on a GPU with processing-in-memory, in closed form."""
+
+
+@app.command()
+def estimate(
+    network: NetworkArgument,
+    system: SystemOption = DEFAULT_SYSTEM,
+    batch: BatchOption = None,
+    image_size: ImageOption = None,
+    precision: PrecisionOption = choices.Precision.fp32,
+    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
+    fuse_activation: FuseOption = False,
+    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    policy: Annotated[
+        choices.Policy | None, typer.Option("--policy", help="Sharing policy; default: the system's.")
+    ] = None,
+    format: FormatOption = choices.Format.table,
+    output: OutputOption = None,
+) -> None:
+    """Estimate one training step: time, throughput, and what each layer takes."""
+    from pimmodel.cli import output as out
+    from pimmodel.step import estimate as run
+
+    parts = _load(network, system, batch, image_size, unknown_ops)
+    options = _options_of(precision, optimizer, fuse_activation)
+    result = run(*parts, policy.value if policy else None, **options)
+    out.emit_estimate(result, format.value, output)
+
+
+@app.command()
+def compare(
+    network: NetworkArgument,
+    system: SystemOption = DEFAULT_SYSTEM,
+    batch: BatchOption = None,
+    image_size: ImageOption = None,
+    precision: PrecisionOption = choices.Precision.fp32,
+    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
+    fuse_activation: FuseOption = False,
+    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    format: FormatOption = choices.Format.table,
+    output: OutputOption = None,
+) -> None:
+    """Show all policies side by side."""
+    from pimmodel.cli import output as out
+    from pimmodel.step import compare as run
+
+    parts = _load(network, system, batch, image_size, unknown_ops)
+    out.emit_comparison(run(*parts, **_options_of(precision, optimizer, fuse_activation)), format.value, output)
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[choices.Kind, typer.Argument(help="What to list.")],
+    format: FormatOption = choices.Format.table,
+    output: OutputOption = None,
+) -> None:
+    """List the built-in networks, systems, GPUs, memories or PIM designs."""
+    from pimmodel.cli import output as out
+
+    out.emit_names(kind.value, format.value, output)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A built-in description or network, or a YAML or .onnx file.")],
+    format: FormatOption = choices.Format.table,
+    output: OutputOption = None,
+) -> None:
+    """Show every value of a description with its unit and source, or the layers of a network."""
+    from pimmodel.cli import output as out
+
+    out.emit_description(name, format.value, output)
+
+
+def _load(network: str, system: str, batch: int | None, image_size: int | None, unknown: choices.UnknownOps) -> Any:
+    from pimmodel.hardware.load import load_system
+    from pimmodel.load import load_network
+
+    return load_network(network, batch, image_size, unknown.value), load_system(system)
+
+
+def _options_of(precision: choices.Precision, optimizer: choices.Optimizer, fuse: bool) -> dict[str, Any]:
+    return {"precision": precision.value, "optimizer": optimizer.value, "fuse_activation": fuse}
+
+
+def main() -> None:
+    """Run the command line; people's errors end it with one line and exit code 1."""
+    try:
+        app()
+    except PimModelError as error:
+        print(f"pimmodel: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader (head, less) has gone: end quietly, and keep Python from flushing into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

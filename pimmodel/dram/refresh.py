@@ -1,0 +1,22 @@
+"""What refresh leaves of a channel's time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pimmodel.formula import formula
+
+
+@formula
+def refresh_availability(tRFC: Any, tREFI: Any) -> Any:
+    r"""Share of time in which a channel with all-bank refresh can be used.
+
+    .. math:: a = 1 - t_{RFC} / t_{REFI}
+
+    Symbols: tRFC refresh cycle [clock], tREFI refresh interval [clock]. Returns [1].
+
+    Validity: backlogged channel, every refresh issued when due. The re-opening of the rows that a refresh closes is
+    not in it.
+    Source: JESD235C, all-bank refresh.
+    """
+    return 1 - tRFC / tREFI

@@ -1,0 +1,225 @@
+"""The facade: network and system in, time of one training step out."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import networkx as nx
+import numpy as np
+
+from pimmodel.errors import PimModelError, UnknownNameError
+from pimmodel.hardware.system import System
+from pimmodel.network.network import Network
+from pimmodel.network.training import Optimizer, Precision, Task, TrainingOptions, training_step
+from pimmodel.pim.tasks import pim_times
+from pimmodel.roofline.host import Floats, host_bandwidth, host_times
+from pimmodel.schedule.bound import Bound, lower_bound
+from pimmodel.units import format_quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Policy = Literal["gpu-only", "serial", "ideal"]
+POLICIES: tuple[Policy, ...] = ("gpu-only", "serial", "ideal")
+SCHEMA = "pimmodel/estimate/1"
+
+_POLICY_NOTES = {
+    "gpu-only": "all tasks on the GPU, one after another",
+    "serial": "CONV on the GPU, non-CONV on the PIM, one after another",
+    "ideal": "lower bound: GPU and PIM overlap perfectly, memory shared in turns",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One training step with the time of every task on both sides: what all policies work on."""
+
+    network: Network
+    system: System
+    options: TrainingOptions
+    graph: nx.DiGraph = field(repr=False)
+
+    @functools.cached_property
+    def tasks(self) -> list[Task]:
+        """All tasks in the order of the graph."""
+        return [task for _, task in self.graph.nodes(data="task")]
+
+    @functools.cached_property
+    def host(self) -> Floats:
+        """Time of each task on the host, shape (T,) [s]."""
+        return host_times(self.tasks, self.system, self.options.precision)
+
+    @functools.cached_property
+    def pim(self) -> Floats:
+        """Time of each task on the PIM, shape (T,), NaN for host tasks [s]."""
+        return pim_times(self.tasks, self.system, self.options.precision)
+
+    @functools.cached_property
+    def bound(self) -> Bound:
+        """Lower bound over all placements and schedules."""
+        traffic = np.array([task.bytes for task in self.tasks], dtype=float)
+        return lower_bound(self.graph, self.host, self.pim, traffic / host_bandwidth(self.system))
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Estimated time of one training step under one policy.
+
+    time : time of the step [s]
+    host_time, pim_time : busy time of GPU and PIM [s]
+    step : the tasks and their times on both sides
+    """
+
+    policy: Policy
+    time: float
+    host_time: float
+    pim_time: float
+    step: Step = field(repr=False)
+
+    @property
+    def images_per_second(self) -> float:
+        """Training throughput [1/s]."""
+        return self.step.network.batch / self.time
+
+    def speedup_over(self, policy: Policy) -> float:
+        """Time of another policy over this one's, for the same step [1]."""
+        return _estimate(self.step, policy).time / self.time
+
+    @functools.cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row per layer: times in s, traffic in B, and where its work runs."""
+        import pandas as pd
+
+        return pd.DataFrame(self.layer_rows()).set_index("layer")
+
+    def layer_rows(self) -> list[dict[str, Any]]:
+        """The rows of `layers` as plain dicts."""
+        step, on_pim = self.step, self._on_pim()
+        rows: dict[str, dict[str, Any]] = {}
+        for layer in step.network:
+            rows[layer.name] = {
+                "layer": layer.name, "type": layer.op.kind, "output_shape": list(layer.output_shape),
+                "parameters": layer.parameters, "macs": layer.macs, "training_flops": 0.0, "traffic_bytes": 0,
+                "forward_s": 0.0, "backward_s": 0.0, "update_s": 0.0, "runs_on": "",
+            }  # fmt: skip
+        for task, host, pim, moved in zip(step.tasks, step.host, step.pim, on_pim, strict=True):
+            row = rows[task.layer]
+            column = {"FP": "forward_s", "FWD": "forward_s", "UPD": "update_s"}.get(task.phase, "backward_s")
+            row[column] += float(pim if moved else host)
+            row["training_flops"] += task.flops
+            row["traffic_bytes"] += task.bytes
+            place = "PIM" if moved else "GPU"
+            row["runs_on"] = "+".join(sorted({*filter(None, row["runs_on"].split("+")), place}))
+        return list(rows.values())
+
+    def _on_pim(self) -> list[bool]:
+        return list(_placement(self.step, self.policy))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures in SI units, in the layout of `pimmodel/report/estimate.schema.json`."""
+        step, bound = self.step, self.step.bound
+        return {
+            "schema": SCHEMA,
+            "network": {"name": step.network.name, "batch": step.network.batch,
+                        "parameters": step.network.parameters, "macs": step.network.macs},
+            "system": step.system.name,
+            "options": {"precision": step.options.precision, "optimizer": step.options.optimizer,
+                        "fuse_activation": step.options.fuse_activation},
+            "policy": self.policy,
+            "time_s": self.time,
+            "images_per_second": self.images_per_second,
+            "host_time_s": self.host_time,
+            "pim_time_s": self.pim_time,
+            "bound_s": {"work": bound.work, "memory": bound.memory, "path": bound.path, "time": bound.time},
+            "layers": self.layer_rows(),
+        }  # fmt: skip
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """`to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        step = self.step
+        lines = [
+            f"{step.network.name}, batch {step.network.batch}, {step.options.precision},"
+            f" {step.options.optimizer} on {step.system.name}",
+            f"policy {self.policy}: {_POLICY_NOTES[self.policy]}",
+            f"training step  {format_quantity(self.time, 's')}   ({self.images_per_second:.0f} images/s)",
+            f"GPU busy       {format_quantity(self.host_time, 's')}   ({self.host_time / self.time:.0%})",
+            f"PIM busy       {format_quantity(self.pim_time, 's')}   ({self.pim_time / self.time:.0%})",
+            f"lower bound    {format_quantity(step.bound.time, 's')}   (set by {step.bound.active})",
+        ]
+        others = [policy for policy in POLICIES if policy != self.policy]
+        lines += [f"speedup over {policy:9} {self.speedup_over(policy):.3f}" for policy in others]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Estimate({self.step.network.name!r}, {self.policy!r}, time={format_quantity(self.time, 's')})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def prepare(
+    network: Network,
+    system: System,
+    *,
+    precision: Precision = "fp32",
+    optimizer: Optimizer = "sgd-momentum",
+    fuse_activation: bool = False,
+) -> Step:
+    """Expand the training step once, for estimates under several policies."""
+    options = TrainingOptions(precision, optimizer, fuse_activation)
+    return Step(network, system, options, training_step(network, options))
+
+
+def estimate(network: Network, system: System, policy: Policy | None = None, **options: Any) -> Estimate:
+    """Time of one training step.
+
+    Parameters
+    ----------
+    network : from `load_network`
+    system : from `load_system`
+    policy : "gpu-only", "serial" or "ideal"; default: the system's own
+    options : precision ("fp32", "fp16"), optimizer ("sgd", "sgd-momentum", "adam"), fuse_activation (bool)
+
+    Raises
+    ------
+    UnknownNameError : no such policy.
+    """
+    return _estimate(prepare(network, system, **options), policy or system.controller.policy)
+
+
+def compare(network: Network, system: System, **options: Any) -> list[Estimate]:
+    """The estimates of all policies, for the same step."""
+    step = prepare(network, system, **options)
+    return [_estimate(step, policy) for policy in POLICIES]
+
+
+def _placement(step: Step, policy: str) -> Any:
+    """Whether each task runs on the PIM: all eligible ones, except under `gpu-only`.
+
+    The ideal puts each where it is faster.
+    """
+    if policy == "gpu-only":
+        return np.zeros(len(step.tasks), dtype=bool)
+    if policy == "ideal":
+        return step.pim < step.host
+    return ~np.isnan(step.pim)
+
+
+def _estimate(step: Step, policy: str) -> Estimate:
+    if policy not in POLICIES:
+        raise UnknownNameError("policy", policy, POLICIES)
+    if not step.tasks:
+        raise PimModelError(f"network {step.network.name}: there is nothing to train")
+    moved = _placement(step, policy)
+    host, pim = float(step.host[~moved].sum()), float(step.pim[moved].sum())
+    time = step.bound.time if policy == "ideal" else host + pim
+    return Estimate(policy, time, host, pim, step)
