@@ -1,0 +1,346 @@
+"""The host: where its requests come from, its queue, and FR-FCFS scheduling (DESIGN.md section 8, details 1 to 5)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from pimmodel.validation import trace as cmd
+
+from . import commands, state
+
+
+@njit(cache=True)
+def random_bits(channel):
+    """Next 64 random bits (splitmix64)."""
+    channel.random += np.uint64(0x9E3779B97F4A7C15)
+    z = channel.random
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(cache=True)
+def random_below(channel, n):
+    """Uniform integer in 0 .. n - 1 (n < 2^31; the bias is below 2^-32)."""
+    return np.int64(((random_bits(channel) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+@njit(cache=True)
+def start_visit(s, i):
+    """Sub-stream i turns to fresh rows."""
+    channel, p, sub = s.channel[0], s.parameters[0], s.substreams[i]
+    sub.first_bank = random_below(channel, p.host_banks)
+    sub.label = channel.next_row_label
+    channel.next_row_label += 1
+    sub.write = np.int64(np.int64(random_bits(channel) >> np.uint64(11)) < p.write_threshold)
+    sub.place = 0
+
+
+@njit(cache=True)
+def start_source(s):
+    """Put every sub-stream at a random place of its first visit."""
+    channel, p = s.channel[0], s.parameters[0]
+    for i in range(p.substreams):
+        start_visit(s, i)
+        s.substreams[i].place = random_below(channel, p.spread * p.columns)
+    draw_need(s)
+
+
+@njit(cache=True)
+def draw_need(s):
+    """Credit that the next arrival needs: 1, or an exponential variate of mean 1 for Poisson arrivals."""
+    channel = s.channel[0]
+    if s.parameters[0].poisson:
+        uniform = (np.float64(random_bits(channel) >> np.uint64(11)) + 0.5) * 2.0**-53
+        channel.need = max(1, np.int64(-np.log(uniform) * state.CREDIT_ONE))
+    else:
+        channel.need = state.CREDIT_ONE
+
+
+@njit(cache=True)
+def enqueue(s, clock, b, row, column, write, arrival):
+    """Put a request at the end of the queue."""
+    channel = s.channel[0]
+    entry = s.queue[channel.queued]
+    entry.bank = b
+    entry.row = row
+    entry.column = column
+    entry.write = write
+    entry.born = clock
+    entry.arrival = arrival
+    entry.passed = 0
+    entry.row_commands = 0
+    channel.queued += 1
+    channel.queued_writes += write
+    channel.generated += 1
+    s.statistics[0].generated += 1
+    channel.host_valid = 0
+
+
+@njit(cache=True)
+def next_of_stream(s, clock):
+    """Generate the next request of the reference stream: sub-streams in turn, banks in turn within a visit."""
+    channel, p = s.channel[0], s.parameters[0]
+    sub = s.substreams[channel.next_substream]
+    b = (sub.first_bank + sub.place % p.spread) % p.host_banks
+    column = (sub.place // p.spread) % p.columns_per_row
+    enqueue(s, clock, b, sub.label, column, sub.write, clock)
+    sub.place += 1
+    if sub.place == p.spread * p.columns:
+        start_visit(s, channel.next_substream)
+    channel.next_substream = (channel.next_substream + 1) % p.substreams
+
+
+@njit(cache=True)
+def stalled(s):
+    """True while the host may not generate: window or queue full."""
+    channel, p = s.channel[0], s.parameters[0]
+    outstanding = channel.queued if p.window_counts_queued else channel.queued + channel.in_flight
+    return outstanding >= p.window or channel.queued >= p.capacity
+
+
+@njit(cache=True)
+def exhausted(s):
+    """True once the host has generated all it ever will."""
+    limit = s.parameters[0].host_limit
+    return limit >= 0 and s.channel[0].generated >= limit
+
+
+@njit(cache=True)
+def list_has_room(s):
+    """True if the next request of the list finds room (in the queue of its direction)."""
+    channel, p = s.channel[0], s.parameters[0]
+    if channel.queued >= p.window:
+        return False
+    if not p.separate:
+        return channel.queued < p.capacity
+    if s.requests[channel.list_next].write:
+        return channel.queued_writes < p.capacity
+    return channel.queued - channel.queued_writes < p.capacity
+
+
+@njit(cache=True)
+def generate(s, clock):
+    """The host's part of a clock: generate what the credit, the window and the queue allow."""
+    channel, p = s.channel[0], s.parameters[0]
+    if p.source == state.LIST:
+        while channel.list_next < len(s.requests) and s.requests[channel.list_next].arrival <= clock:
+            if not list_has_room(s):
+                break
+            r = s.requests[channel.list_next]
+            enqueue(s, clock, r.bank, r.row, r.column, r.write, r.arrival)
+            channel.list_next += 1
+        update_drain(channel, p)
+        return
+    if p.source == state.CLOSED_LOOP:
+        while channel.queued < p.capacity:
+            next_of_stream(s, clock)
+        return
+    if p.source == state.NO_HOST or exhausted(s):
+        return
+    if stalled(s):
+        stall(s, 1)
+        return
+    channel.was_stalled = 0
+    channel.credit += p.credit
+    while channel.credit >= channel.need:
+        channel.credit -= channel.need
+        next_of_stream(s, clock)
+        draw_need(s)
+        if stalled(s) or exhausted(s):
+            break
+
+
+@njit(cache=True)
+def stall(s, clocks):
+    """Account for clocks in which the host is held up: it keeps no credit."""
+    channel = s.channel[0]
+    channel.credit = 0
+    if not channel.was_stalled:
+        channel.was_stalled = 1
+        draw_need(s)  # memoryless: what was left of an exponential gap is exponential again
+    s.statistics[0].stall_cycles += clocks
+
+
+@njit(cache=True)
+def pass_idle(s, clocks):
+    """Account for `clocks` skipped clocks, in which nothing arrives."""
+    channel, p = s.channel[0], s.parameters[0]
+    if p.source != state.STREAM or exhausted(s):
+        return
+    if stalled(s):
+        stall(s, clocks)
+    else:
+        channel.credit += p.credit * clocks
+        channel.was_stalled = 0
+
+
+@njit(cache=True)
+def next_arrival(s, clock):
+    """First clock after `clock` at which the source may do something, if nothing else changes before."""
+    channel, p = s.channel[0], s.parameters[0]
+    if p.source == state.LIST:
+        if channel.list_next < len(s.requests) and list_has_room(s):
+            return max(clock + 1, s.requests[channel.list_next].arrival)
+        return state.NEVER
+    if p.source != state.STREAM or exhausted(s):
+        return state.NEVER
+    if stalled(s):
+        if channel.in_flight > 0:
+            return max(clock + 1, s.in_flight[channel.ring_head])
+        return state.NEVER
+    if p.credit == 0:
+        return state.NEVER
+    missing = channel.need - channel.credit
+    return clock + max(1, -(-missing // p.credit))
+
+
+@njit(cache=True)
+def update_drain(channel, p):
+    """Separate queues: start to drain writes above the high mark, stop below the low one."""
+    if p.separate:
+        if channel.queued_writes > p.drain_high:
+            channel.draining = 1
+        elif channel.queued_writes < p.drain_low or channel.queued_writes == 0:
+            channel.draining = 0
+
+
+@njit(cache=True)
+def direction(channel, p):
+    """Direction that is served: 0 reads, 1 writes, -1 both."""
+    if not p.separate:
+        return -1
+    return 1 if channel.draining or channel.queued == channel.queued_writes else 0
+
+
+@njit(cache=True)
+def plan(s, now):
+    """Find the column and the row command that FR-FCFS issues next, and the clocks (>= now) at which it does.
+
+    Stays true until any command is issued or any request arrives. Ties go to the older request.
+    """
+    channel, p = s.channel[0], s.parameters[0]
+    channel.host_valid = 1
+    channel.host_col_at = channel.host_row_at = state.NEVER
+    served = direction(channel, p)
+    capped_bank, capped_row, only = -1, -1, -1
+    seen = hit = np.uint64(0)
+    found = 0
+    first = True
+    for i in range(channel.queued):
+        entry = s.queue[i]
+        if served >= 0 and entry.write != served:
+            continue
+        b = entry.bank
+        bit = np.uint64(1) << np.uint64(b)
+        bank = s.banks[b]
+        if first:
+            first = False
+            if entry.passed >= p.starvation_cap:
+                capped_bank, capped_row = b, entry.row
+                if bank.open_row == entry.row:
+                    only = entry.write
+        if bank.open_row == entry.row:
+            hit |= bit
+            barred = b == channel.blocked_bank or (b == capped_bank and entry.row != capped_row)
+            if not (barred or (only >= 0 and entry.write != only)):
+                at = max(now, commands.column_ready(s, b, entry.write))
+                if at < channel.host_col_at:
+                    channel.host_col_at = at
+                    channel.host_col = i
+        elif not seen & bit:
+            s.candidates[found] = i
+            found += 1
+        seen |= bit
+    if found == 0:
+        return
+    for k in range(found):
+        i = s.candidates[k]
+        b = s.queue[i].bank
+        if b == channel.blocked_bank:
+            continue
+        bank = s.banks[b]
+        if bank.open_row < 0:
+            at = max(now, commands.act_ready(s, b))
+        elif hit & (np.uint64(1) << np.uint64(b)) and b != capped_bank:
+            continue
+        elif bank.owner != cmd.HOST and bank.served == 0:
+            continue  # the PIM has yet to use the row that it opened
+        else:
+            at = max(now, commands.pre_ready(s, b))
+        if at < channel.host_row_at:
+            channel.host_row_at = at
+            channel.host_row = i
+
+
+@njit(cache=True)
+def issue_row(s, clock):
+    """Issue the planned row command."""
+    channel = s.channel[0]
+    entry = s.queue[channel.host_row]
+    if s.banks[entry.bank].open_row < 0:
+        commands.activate(s, clock, entry.bank, entry.row, cmd.HOST)
+        entry.row_commands |= 1
+    else:
+        commands.precharge(s, clock, entry.bank, cmd.HOST)
+        entry.row_commands |= 2
+    channel.last_row_owner = cmd.HOST
+
+
+@njit(cache=True)
+def issue_column(s, clock):
+    """Issue the planned column command and take its request out of the queue."""
+    channel, p, stats = s.channel[0], s.parameters[0], s.statistics[0]
+    i = channel.host_col
+    entry = s.queue[i]
+    done = commands.host_column(s, clock, entry.bank, entry.write)
+    kind = cmd.WR if entry.write else cmd.RD
+    commands.record_bank(s, clock, kind, cmd.HOST, entry.bank, entry.row, entry.column)
+    channel.last_column_owner = cmd.HOST
+    channel.turn_columns += 1
+    channel.host_end = done
+    count_request(stats, entry, done)
+    if len(s.log) > 0:
+        log = s.log[channel.logged]
+        log.arrival, log.born, log.issued, log.done, log.write = (
+            entry.arrival, entry.born, clock, done, entry.write,
+        )  # fmt: skip
+        channel.logged += 1
+    size = len(s.in_flight)
+    s.in_flight[(channel.ring_head + channel.in_flight) % size] = done
+    channel.in_flight += 1
+    channel.queued_writes -= entry.write
+    channel.queued -= 1
+    for k in range(i):
+        s.queue[k].passed += 1
+    for k in range(i, channel.queued):
+        s.queue[k] = s.queue[k + 1]
+    update_drain(channel, p)
+
+
+@njit(cache=True)
+def count_request(stats, entry, done):
+    """Statistics of one served request."""
+    latency = done - entry.born
+    stats.latency_sum += latency
+    stats.latency_histogram[min(latency, state.LATENCY_BINS - 1)] += 1
+    if entry.write:
+        stats.served_writes += 1
+    else:
+        stats.served_reads += 1
+        stats.read_latency_sum += latency
+    if entry.row_commands & 2:
+        stats.row_conflicts += 1
+    elif entry.row_commands:
+        stats.row_misses += 1
+    else:
+        stats.row_hits += 1
+
+
+@njit(cache=True)
+def retire(s, clock):
+    """Data beats that are over by `clock` free their place in the window."""
+    channel = s.channel[0]
+    while channel.in_flight > 0 and s.in_flight[channel.ring_head] <= clock:
+        channel.ring_head = (channel.ring_head + 1) % len(s.in_flight)
+        channel.in_flight -= 1

@@ -1,0 +1,187 @@
+"""State of the simulated channel as numpy records, which numba passes by reference.
+
+Everything that changes lives in these records, so a run can be stopped and continued (for the warm-up, and to empty
+a full trace buffer). All clocks are absolute, all `next_...` fields are the first clock at which something is allowed.
+Banks are numbered bank-group first: bank b is bank b // groups of group b % groups.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from pimmodel.validation.trace import TRACE_DTYPE
+
+NEVER: Final = 1 << 60
+CREDIT_ONE: Final = 1 << 40  # arrival credit is counted in 2^-40 requests, so that skipping clocks adds up exactly
+MAX_BANKS: Final = 64  # the planners keep sets of banks in one 64-bit word
+LATENCY_BINS: Final = 4096
+
+# policies
+GPU_ONLY: Final = 0
+SERIAL: Final = 1
+CONCURRENT: Final = 2  # partitioned, uncoordinated
+EXCLUSIVE: Final = 3
+WATERMARK: Final = 4
+BYPASS_CAP: Final = 5
+TIME_SLICE: Final = 6
+HOST_FIRST: Final = 7
+PIM_FIRST: Final = 8
+PIM_ONLY: Final = 9
+
+# where host requests come from
+NO_HOST: Final = 0
+STREAM: Final = 1
+CLOSED_LOOP: Final = 2
+LIST: Final = 3
+
+REFRESH_OFF: Final = 0
+REFRESH_ALL: Final = 1
+REFRESH_PER_BANK: Final = 2
+
+# what the channel is doing
+NORMAL: Final = 0
+DRAIN: Final = 1  # waits until every open bank may be precharged
+CLOSED: Final = 2  # all banks precharged; refreshes, mode switch, then the (new) owner
+
+
+def _integers(*names: str) -> list[tuple[str, type]]:
+    return [(name, np.int64) for name in names]
+
+
+TIMING_FIELDS: Final = (
+    "CL", "CWL", "tBL", "tRCDRD", "tRCDWR", "tRP", "tRAS", "tRC", "tCCD_S", "tCCD_L", "tRRD_S", "tRRD_L", "tFAW",
+    "tRTP", "tRFC", "tRFCpb", "tREFI", "tREFIpb", "tRREFD",
+    "read_to_write", "write_to_read_same_group", "write_to_read_other_group", "write_to_precharge",
+)  # fmt: skip
+
+PARAMETERS: Final = np.dtype(
+    [
+        *_integers(*TIMING_FIELDS),
+        *_integers("groups", "banks", "columns_per_row", "refresh", "postpone", "activate_clocks"),
+        # host: source, queue
+        *_integers("source", "credit", "poisson", "substreams", "spread", "columns", "host_banks", "write_threshold"),
+        *_integers("window", "capacity", "starvation_cap", "separate", "drain_high", "drain_low"),
+        *_integers("window_counts_queued", "host_limit"),
+        # PIM
+        *_integers("units", "unit_banks", "cadence", "pim_write_to_read", "pim_read_to_write", "pim_columns"),
+        *_integers("registers", "same_bank", "hidden", "all_bank_activate", "mode_switch", "pim_limit"),
+        # policy
+        *_integers("policy", "theta_low", "theta_high", "quota_host", "quota_pim", "slice_host", "slice_pim"),
+        *_integers("window_ends_pim_turn", "skip", "stop_when_done"),
+    ],
+    align=True,
+)
+
+CHANNEL: Final = np.dtype(
+    [
+        *_integers("clock", "done"),
+        # command timing of the channel
+        *_integers("next_row", "next_act", "last_act", "faw_at"),
+        ("faw", np.int64, (4,)),
+        *_integers("next_rd", "next_wr", "pim_next_rd", "pim_next_wr"),
+        # ownership
+        *_integers("phase", "owner", "target", "wait_until", "turn_began", "turn_columns"),
+        *_integers("refreshes", "refreshes_now", "blocked_bank", "next_refpb"),
+        *_integers("last_column_owner", "last_row_owner"),
+        # host queue and source
+        *_integers("queued", "queued_writes", "draining", "in_flight", "ring_head"),
+        *_integers("credit", "need", "was_stalled", "next_substream", "next_row_label", "list_next", "generated"),
+        *_integers("host_end", "pim_end", "logged"),
+        ("random", np.uint64),
+        # position of the PIM
+        *_integers("pass_", "repetition", "row", "batch", "operand", "column", "row_serial", "pim_steps_total"),
+        # plans: first clock at which a command can go, and which
+        *_integers("host_valid", "host_col", "host_col_at", "host_row", "host_row_at"),
+        *_integers("pim_valid", "pim_col_at", "pim_col_own_at", "pim_row_kind", "pim_row_at", "pim_row_unit"),
+        *_integers("pim_row_bank", "pim_row_label"),
+        *_integers("trace_length"),
+    ],
+    align=True,
+)
+
+STATISTICS: Final = np.dtype(
+    [
+        *_integers("generated", "served_reads", "served_writes", "pim_steps", "switches"),
+        *_integers("row_hits", "row_misses", "row_conflicts", "activates", "pim_activates", "precharges"),
+        *_integers("stall_cycles", "refreshes", "host_clocks", "pim_clocks"),
+        *_integers("latency_sum", "read_latency_sum"),
+        ("latency_histogram", np.int64, (LATENCY_BINS,)),
+    ],
+    align=True,
+)
+
+BANK: Final = np.dtype(
+    _integers("open_row", "owner", "served", "group", "next_act", "next_pre", "next_rd", "next_wr"), align=True
+)
+GROUP: Final = np.dtype(_integers("next_act", "next_rd", "next_wr", "pim_next_rd", "pim_next_wr"), align=True)
+REQUEST: Final = np.dtype(
+    _integers("bank", "row", "column", "write", "born", "arrival", "passed", "row_commands"), align=True
+)
+SUBSTREAM: Final = np.dtype(_integers("first_bank", "label", "write", "place"), align=True)
+LOG: Final = np.dtype(_integers("arrival", "born", "issued", "done", "write"), align=True)
+PASS: Final = np.dtype(_integers("first_operand", "operands", "rows"), align=True)
+
+
+class State(NamedTuple):
+    """All arrays of one simulation; the records of length 1 are used as `state.channel[0]`."""
+
+    parameters: np.ndarray
+    channel: np.ndarray
+    statistics: np.ndarray
+    banks: np.ndarray
+    groups: np.ndarray
+    queue: np.ndarray
+    substreams: np.ndarray
+    in_flight: np.ndarray  # ring: clocks at which outstanding requests complete
+    candidates: np.ndarray  # scratch of the host's planner
+    requests: np.ndarray  # source LIST
+    log: np.ndarray  # source LIST: one entry per served request
+    passes: np.ndarray
+    operand_writes: np.ndarray
+    unit_banks: np.ndarray  # [unit, j] -> bank
+    trace: np.ndarray
+
+
+def empty_state(
+    *,
+    banks: int,
+    groups: int,
+    capacity: int,
+    window: int,
+    substreams: int = 1,
+    requests: np.ndarray | None = None,
+    trace_capacity: int = 0,
+) -> State:
+    """State at clock 0: all banks closed, nothing queued, nothing in flight, no constraint running."""
+    if banks > MAX_BANKS:
+        raise ValueError(f"the simulator handles up to {MAX_BANKS} banks per channel, not {banks}")
+    given = np.zeros(0, REQUEST) if requests is None else requests
+    state = State(
+        parameters=np.zeros(1, PARAMETERS),
+        channel=np.zeros(1, CHANNEL),
+        statistics=np.zeros(1, STATISTICS),
+        banks=np.zeros(banks, BANK),
+        groups=np.zeros(groups, GROUP),
+        queue=np.zeros(capacity + 1, REQUEST),
+        substreams=np.zeros(substreams, SUBSTREAM),
+        in_flight=np.zeros(min(window, 1 << 16) + 256, np.int64),
+        candidates=np.zeros(banks + 1, np.int64),
+        requests=given,
+        log=np.zeros(len(given), LOG),
+        passes=np.zeros(1, PASS),
+        operand_writes=np.zeros(1, np.int64),
+        unit_banks=np.zeros((1, 1), np.int64),
+        trace=np.zeros(trace_capacity, TRACE_DTYPE),
+    )
+    state.banks["open_row"] = -1
+    state.banks["group"] = np.arange(banks) % groups
+    channel = state.channel[0]
+    channel["faw"] = -NEVER
+    channel["last_act"] = -NEVER
+    channel["target"] = -1
+    channel["blocked_bank"] = -1
+    channel["need"] = CREDIT_ONE
+    channel["last_column_owner"] = channel["last_row_owner"] = 1
+    channel["host_end"] = channel["pim_end"] = 0
+    return state
