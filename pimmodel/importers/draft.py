@@ -40,6 +40,13 @@ from pimmodel.network.ops import (
 How = Literal["mul", "add"]
 
 
+@dataclass(frozen=True)
+class Feature:
+    """A tensor that a layer of the draft makes."""
+
+    layer: str
+
+
 @dataclass
 class Entry:
     """One layer of a draft; `scalar` is set where a :class:`Scale` applies one known number."""
@@ -89,9 +96,7 @@ class Draft:
             number += 1
             fresh = f"{name}_{number}"
         self._entries[fresh] = Entry(op, inputs, shape, weights)
-        if isinstance(op, BatchNorm):
-            self._entries[fresh].absorbs = ("mul", "add")
-        elif isinstance(op, GroupNorm | LayerNorm) and not op.affine:
+        if isinstance(op, BatchNorm) or (isinstance(op, GroupNorm | LayerNorm) and not op.affine):
             self._entries[fresh].absorbs = ("mul", "add")
         elif isinstance(op, Conv | Linear) and not op.bias:
             self._entries[fresh].absorbs = ("add",)

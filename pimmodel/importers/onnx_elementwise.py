@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pimmodel.importers.draft import How
+from pimmodel.importers.draft import Feature, How
 from pimmodel.importers.onnx_ops import CONVERTERS, Context, Converter
-from pimmodel.importers.onnx_values import Constant, Feature, Node, Value
+from pimmodel.importers.onnx_values import Constant, Node, Value
 from pimmodel.network.ops import Activation, Add, Dropout, Elementwise, Op, Softmax
 
 
@@ -15,6 +15,11 @@ def _layer(op: Op) -> Converter:
         return [Feature(context.draft.add(op, context.feature(node), name=node.name))]
 
     return convert
+
+
+def _prelu(context: Context, node: Node) -> list[Value]:
+    op = Activation("prelu", slopes=context.constant(node, 1).size)
+    return [Feature(context.draft.add(op, context.feature(node), name=node.name, weights=node.inputs[1]))]
 
 
 def _identity(context: Context, node: Node) -> list[Value]:
@@ -108,7 +113,7 @@ def _affine(context: Context, node: Node, layer: str, how: How, constant: Consta
 CONVERTERS |= {
     "Relu": _layer(Activation("relu")),
     "LeakyRelu": _layer(Activation("leaky_relu")),
-    "PRelu": _layer(Activation("prelu")),
+    "PRelu": _prelu,
     "Sigmoid": _layer(Activation("sigmoid")),
     "HardSigmoid": _layer(Activation("hardsigmoid")),
     "HardSwish": _layer(Activation("hardswish")),

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pimmodel.errors import MissingExtraError, NetworkError
 from pimmodel.importers import onnx_elementwise, onnx_shapes  # noqa: F401  (they register their converters)
-from pimmodel.importers.draft import Draft
+from pimmodel.importers.draft import Draft, Feature
 from pimmodel.importers.onnx_ops import CONVERTERS, Context, import_error
-from pimmodel.importers.onnx_values import Constant, Feature, Node, Value, fold, tensor_constant
+from pimmodel.importers.onnx_values import Constant, Node, Value, fold, tensor_constant
 from pimmodel.network.network import Network
 from pimmodel.network.ops import Elementwise, Input, Shape
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pimmodel.errors import NetworkError
-from pimmodel.importers.draft import Draft
-from pimmodel.importers.onnx_values import Constant, Feature, Node, Value
+from pimmodel.importers.draft import Draft, Feature
+from pimmodel.importers.onnx_values import Constant, Node, Value
 from pimmodel.network.ops import (
     AdaptivePool,
     BatchNorm,

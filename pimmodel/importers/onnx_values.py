@@ -14,19 +14,13 @@ from typing import Any
 import numpy as np
 
 from pimmodel.errors import NetworkError
+from pimmodel.importers.draft import Feature
 from pimmodel.network.ops import Shape
 
 Array = np.ndarray[Any, Any]
 
 SMALL = 4096
 """Constants of up to this many elements are computed; larger ones are weights, known by shape alone [1]."""
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A tensor that a layer of the draft makes."""
-
-    layer: str
 
 
 @dataclass(frozen=True)

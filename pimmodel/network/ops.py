@@ -223,6 +223,11 @@ class Activation(Op):
         "relu", "relu6", "sigmoid", "silu", "hardswish", "hardsigmoid", "gelu", "tanh", "leaky_relu", "elu", "prelu"
     ] = "relu"  # fmt: skip
     inplace: bool = True
+    slopes: int = 0  # trainable values of prelu: one, or one per channel
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """The slopes of prelu."""
+        return self.slopes
 
 
 @dataclass(frozen=True)
