@@ -9,7 +9,7 @@ from pimmodel.errors import PimModelError
 from pimmodel.hardware.memory import MemoryTiming, Organisation
 from pimmodel.scenario import HostStream, PimKernel, Policy
 
-from . import host, state
+from . import engine, state
 
 REFRESH = {"off": state.REFRESH_OFF, "all-bank": state.REFRESH_ALL, "per-bank": state.REFRESH_PER_BANK}
 POLICY = {
@@ -27,12 +27,13 @@ POLICY = {
 POSTPONED_REFRESHES = 8  # JEDEC's limit, used by the policies that take turns
 
 
-def set_memory(s: state.State, timing: MemoryTiming, organisation: Organisation, refresh: str) -> None:
+def set_memory(s: np.ndarray, timing: MemoryTiming, organisation: Organisation, refresh: str) -> None:
     """Timing, organisation and refresh; refreshes are not postponed unless the policy says so later."""
-    p = s.parameters[0]
+    p = s["parameters"][0]
     for name in state.TIMING_FIELDS:
         p[name] = getattr(timing, name)
-    p["groups"], p["banks"] = organisation.bank_groups, organisation.banks
+    p["groups"], p["banks"] = organisation.bank_groups, state.at_most("banks", organisation.banks)
+    s["banks"]["group"] = np.arange(state.MAX_BANKS) % organisation.bank_groups
     p["columns_per_row"] = organisation.columns_per_row
     p["refresh"], p["postpone"], p["activate_clocks"] = REFRESH[refresh], 1, 1
     p["starvation_cap"] = p["quota_host"] = p["quota_pim"] = state.NEVER
@@ -41,23 +42,31 @@ def set_memory(s: state.State, timing: MemoryTiming, organisation: Organisation,
     p["policy"], p["skip"] = state.GPU_ONLY, 1
 
 
-def set_stream(s: state.State, stream: HostStream, seed: int) -> None:
+def set_queue(s: np.ndarray, capacity: int, window: int, starvation_cap: int | None) -> None:
+    """Controller queue."""
+    p = s["parameters"][0]
+    p["capacity"], p["window"] = state.at_most("queue", capacity), window
+    p["starvation_cap"] = state.NEVER if starvation_cap is None else starvation_cap
+
+
+def set_stream(s: np.ndarray, stream: HostStream, seed: int) -> None:
     """Reference stream; the sub-streams are placed here, so that the random numbers do not depend on the policy."""
-    p, channel = s.parameters[0], s.channel[0]
+    p, channel = s["parameters"][0], s["channel"][0]
     p["source"] = state.STREAM
     p["credit"] = round(stream.rate * state.CREDIT_ONE)
     p["poisson"] = stream.arrival == "poisson"
-    p["substreams"], p["spread"], p["columns"] = stream.substreams, stream.spread, stream.columns
+    p["substreams"] = state.at_most("substreams", stream.substreams)
+    p["spread"], p["columns"] = stream.spread, stream.columns
     p["write_threshold"] = round(stream.write_share * 2**53)
     channel["random"] = np.uint64((seed * 0xD1342543DE82EF95 + 0x2545F4914F6CDD1D) % 2**64)
-    host.start_source(s)
+    engine.start(s)
 
 
 def set_kernel(
-    s: state.State, timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, *, partitioned: bool = False
-) -> state.State:
-    """PIM kernel and its banks; returns the state with arrays of the kernel's size."""
-    p = s.parameters[0]
+    s: np.ndarray, timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, *, partitioned: bool = False
+) -> None:
+    """PIM kernel and its banks."""
+    p = s["parameters"][0]
     banks = unit_banks(organisation.bank_groups, organisation.banks_per_group, kernel.units, partitioned=partitioned)
     if not banks:
         raise PimModelError(
@@ -71,18 +80,22 @@ def set_kernel(
     p["pim_columns"] = kernel.columns_per_row
     p["same_bank"], p["hidden"] = kernel.placement == "same", kernel.row_switch == "hidden"
     p["all_bank_activate"], p["mode_switch"] = kernel.all_bank_activate, kernel.mode_switch
-    passes = np.zeros(len(kernel.passes), state.PASS)
-    writes: list[int] = []
+    p["n_passes"] = state.at_most("passes", len(kernel.passes))
+    state.at_most("operands", sum(len(one.operands) for one in kernel.passes))
+    first = 0
     for i, one in enumerate(kernel.passes):
-        passes[i] = (len(writes), len(one.operands), one.rows)
-        writes += [int(operand.write) for operand in one.operands]
-    numbers = np.array([[bank * organisation.bank_groups + group for group, bank in unit] for unit in banks], np.int64)
-    return s._replace(passes=passes, operand_writes=np.array(writes, np.int64), unit_banks=numbers)
+        s["passes"][0, i] = (first, len(one.operands), one.rows)
+        for operand in one.operands:
+            s["operand_writes"][0, first] = operand.write
+            first += 1
+    for u, unit in enumerate(banks):
+        for j, (group, bank) in enumerate(unit):
+            s["unit_banks"][0, u, j] = bank * organisation.bank_groups + group
 
 
-def set_policy(s: state.State, policy: Policy, organisation: Organisation) -> None:
+def set_policy(s: np.ndarray, policy: Policy, organisation: Organisation) -> None:
     """Sharing policy, and the banks that it leaves to the host."""
-    p = s.parameters[0]
+    p = s["parameters"][0]
     p["policy"] = POLICY[policy.kind]
     if policy.kind not in ("gpu-only", "serial", "partitioned", "uncoordinated"):
         p["postpone"] = POSTPONED_REFRESHES

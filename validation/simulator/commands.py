@@ -5,16 +5,17 @@ Constraints are kept as "first clock allowed" per bank, group and channel; a com
 
 from __future__ import annotations
 
-from numba import njit
 from pimmodel.validation import trace as cmd
 
+from .jit import compiled
 
-@njit(cache=True)
+
+@compiled
 def record(s, clock, kind, owner, group, bank, row, column):
     """Append one command to the trace, if there is one."""
-    if len(s.trace) == 0:
+    if not s.parameters.tracing:
         return
-    entry = s.trace[s.channel[0].trace_length]
+    entry = s.trace[s.channel.trace_length]
     entry.clock = clock
     entry.kind = kind
     entry.owner = owner
@@ -22,34 +23,34 @@ def record(s, clock, kind, owner, group, bank, row, column):
     entry.bank = bank
     entry.row = row
     entry.column = column
-    s.channel[0].trace_length += 1
+    s.channel.trace_length += 1
 
 
-@njit(cache=True)
+@compiled
 def record_bank(s, clock, kind, owner, b, row, column):
     """Append a command that names one bank."""
-    groups = s.parameters[0].groups
+    groups = s.parameters.groups
     record(s, clock, kind, owner, b % groups, b // groups, row, column)
 
 
-@njit(cache=True)
+@compiled
 def act_ready(s, b):
     """First clock at which bank b, which is closed, may be activated."""
-    channel, bank, p = s.channel[0], s.banks[b], s.parameters[0]
+    channel, bank, p = s.channel, s.banks[b], s.parameters
     four = channel.faw[channel.faw_at] + p.tFAW
     return max(bank.next_act, s.groups[bank.group].next_act, channel.next_act, four, channel.next_row)
 
 
-@njit(cache=True)
+@compiled
 def pre_ready(s, b):
     """First clock at which bank b may be precharged."""
-    return max(s.banks[b].next_pre, s.channel[0].next_row)
+    return max(s.banks[b].next_pre, s.channel.next_row)
 
 
-@njit(cache=True)
+@compiled
 def open_bank(s, clock, b, row, owner):
     """What an activate does to its bank."""
-    p, bank = s.parameters[0], s.banks[b]
+    p, bank = s.parameters, s.banks[b]
     bank.open_row = row
     bank.owner = owner
     bank.served = 0
@@ -59,142 +60,142 @@ def open_bank(s, clock, b, row, owner):
     bank.next_wr = clock + p.tRCDWR
 
 
-@njit(cache=True)
+@compiled
 def close_bank(s, clock, b):
     """What a precharge does to its bank; nothing if the bank is closed."""
     bank = s.banks[b]
     if bank.open_row >= 0:
         bank.open_row = -1
-        bank.next_act = max(bank.next_act, clock + s.parameters[0].tRP)
-        s.statistics[0].precharges += 1
+        bank.next_act = max(bank.next_act, clock + s.parameters.tRP)
+        s.statistics.precharges += 1
 
 
-@njit(cache=True)
+@compiled
 def hold_activates(s, clock):
     """Four-activate window and row bus after an activate."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     channel.faw[channel.faw_at] = clock
     channel.faw_at = (channel.faw_at + 1) % 4
     channel.last_act = clock
     channel.next_row = clock + p.activate_clocks
 
 
-@njit(cache=True)
+@compiled
 def activate(s, clock, b, row, owner):
     """ACT (host) or PIM_ACT: open one bank."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     open_bank(s, clock, b, row, owner)
     hold_activates(s, clock)
     channel.next_act = max(channel.next_act, clock + p.tRRD_S)
     group = s.groups[s.banks[b].group]
     group.next_act = max(group.next_act, clock + p.tRRD_L)
     if owner == cmd.HOST:
-        s.statistics[0].activates += 1
+        s.statistics.activates += 1
         record_bank(s, clock, cmd.ACT, owner, b, row, -1)
     else:
-        s.statistics[0].pim_activates += 1
+        s.statistics.pim_activates += 1
         record_bank(s, clock, cmd.PIM_ACT, owner, b, row, -1)
 
 
-@njit(cache=True)
+@compiled
 def activate_all(s, clock, j, row):
     """PIM_ACT_ALL: open bank j of every unit by one command."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     for u in range(p.units):
         open_bank(s, clock, s.unit_banks[u, j], row, cmd.PIM)
     hold_activates(s, clock)
     channel.next_act = max(channel.next_act, clock + p.tRRD_L)
-    s.statistics[0].pim_activates += p.units
+    s.statistics.pim_activates += p.units
     record(s, clock, cmd.PIM_ACT_ALL, cmd.PIM, -1, j, row, -1)
 
 
-@njit(cache=True)
+@compiled
 def precharge(s, clock, b, owner):
     """PRE: close one bank."""
     close_bank(s, clock, b)
-    s.channel[0].next_row = clock + 1
+    s.channel.next_row = clock + 1
     record_bank(s, clock, cmd.PRE, owner, b, -1, -1)
 
 
-@njit(cache=True)
+@compiled
 def precharge_unit_bank(s, clock, j):
     """PIM_PRE: close bank j of every unit by one command."""
-    for u in range(s.parameters[0].units):
+    for u in range(s.parameters.units):
         close_bank(s, clock, s.unit_banks[u, j])
-    s.channel[0].next_row = clock + 1
+    s.channel.next_row = clock + 1
     record(s, clock, cmd.PIM_PRE, cmd.PIM, -1, j, -1, -1)
 
 
-@njit(cache=True)
+@compiled
 def all_may_precharge(s):
     """First clock at which a precharge-all is allowed."""
-    first = s.channel[0].next_row
-    for b in range(len(s.banks)):
+    first = s.channel.next_row
+    for b in range(s.parameters.banks):
         if s.banks[b].open_row >= 0:
             first = max(first, s.banks[b].next_pre)
     return first
 
 
-@njit(cache=True)
+@compiled
 def precharge_all(s, clock):
     """PREA."""
-    for b in range(len(s.banks)):
+    for b in range(s.parameters.banks):
         close_bank(s, clock, b)
-    s.channel[0].next_row = clock + 1
+    s.channel.next_row = clock + 1
     record(s, clock, cmd.PREA, cmd.NOBODY, -1, -1, -1, -1)
 
 
-@njit(cache=True)
+@compiled
 def refresh_ready(s, clock):
     """First clock, not before `clock`, at which the closed banks may be refreshed all at once."""
-    channel = s.channel[0]
+    channel = s.channel
     first = max(clock, channel.next_row, channel.next_refpb)
-    for b in range(len(s.banks)):
+    for b in range(s.parameters.banks):
         # next_act holds tRC too, which a refresh does not need, but tRAS + tRP <= tRC: a bank precharged at its
         # earliest waits up to tRC - tRAS - tRP clocks too long here; those are 0 in the parts that we know
         first = max(first, s.banks[b].next_act)
     return first
 
 
-@njit(cache=True)
+@compiled
 def refresh_all(s, clock):
     """REF."""
-    channel, p = s.channel[0], s.parameters[0]
-    for b in range(len(s.banks)):
+    channel, p = s.channel, s.parameters
+    for b in range(s.parameters.banks):
         s.banks[b].next_act = max(s.banks[b].next_act, clock + p.tRFC)
     channel.next_row = clock + 1
     channel.refreshes += 1
-    s.statistics[0].refreshes += 1
+    s.statistics.refreshes += 1
     record(s, clock, cmd.REF, cmd.NOBODY, -1, -1, -1, -1)
 
 
-@njit(cache=True)
+@compiled
 def refresh_bank(s, clock, b):
     """REFPB."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     s.banks[b].next_act = max(s.banks[b].next_act, clock + p.tRFCpb)
     channel.next_act = max(channel.next_act, clock + p.tRREFD)
     channel.next_refpb = clock + p.tRREFD
     channel.next_row = clock + 1
     channel.refreshes += 1
-    s.statistics[0].refreshes += 1
+    s.statistics.refreshes += 1
     record_bank(s, clock, cmd.REFPB, cmd.NOBODY, b, -1, -1)
 
 
-@njit(cache=True)
+@compiled
 def column_ready(s, b, write):
     """First clock at which the host may read or write a column of the row that is open in bank b."""
-    channel, bank = s.channel[0], s.banks[b]
+    channel, bank = s.channel, s.banks[b]
     group = s.groups[bank.group]
     if write:
         return max(bank.next_wr, group.next_wr, channel.next_wr)
     return max(bank.next_rd, group.next_rd, channel.next_rd)
 
 
-@njit(cache=True)
+@compiled
 def host_column(s, clock, b, write):
     """Timing of RD or WR; returns the clock of its last data beat."""
-    channel, p, bank = s.channel[0], s.parameters[0], s.banks[b]
+    channel, p, bank = s.channel, s.parameters, s.banks[b]
     group = s.groups[bank.group]
     bank.served += 1
     if write:
@@ -216,10 +217,10 @@ def host_column(s, clock, b, write):
     return clock + p.CL + p.tBL
 
 
-@njit(cache=True)
+@compiled
 def pim_column(s, clock, j, write):
     """Timing of PIM_RD or PIM_WR: one column in bank j of every unit."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     recovery = p.write_to_precharge if write else p.tRTP
     for u in range(p.units):
         bank = s.banks[s.unit_banks[u, j]]

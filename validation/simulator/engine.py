@@ -7,20 +7,27 @@ can happen. Each part names a lower bound of its next clock; visiting a clock to
 
 from __future__ import annotations
 
-from numba import njit
 from pimmodel.validation import trace as cmd
 
 from . import commands, host, ownership, pim, state
+from .jit import compiled
 
 TRACE_RESERVE = 16  # most entries that one clock can add
 
 
-@njit(cache=True)
-def advance(s, until):
-    """Simulate up to, and not including, clock `until`; stops early when all work is done or the trace is full."""
-    channel, p = s.channel[0], s.parameters[0]
+@compiled
+def advance(states, until):
+    """Simulate up to, and not including, clock `until`.
+
+    Returns early when all work is done, when the trace is full, or when the loaded requests run short; calling again
+    continues.
+    """
+    s = states[0]
+    channel, p = s.channel, s.parameters
     while channel.clock < until and not channel.done:
-        if len(s.trace) > 0 and channel.trace_length + TRACE_RESERVE > len(s.trace):
+        if p.tracing and channel.trace_length + TRACE_RESERVE > state.TRACE_BUFFER:
+            return
+        if channel.list_more and channel.list_loaded - channel.list_next < p.window:
             return
         clock = channel.clock
         host.retire(s, clock)
@@ -43,61 +50,67 @@ def advance(s, until):
         channel.clock = following
 
 
-@njit(cache=True)
+@compiled
+def start(states):
+    """Place the sub-streams of the host; once, before the first `advance`."""
+    host.start_source(states[0])
+
+
+@compiled
 def count_owner(s, clocks):
     """Clocks in which each side owned the channel (switches count for neither)."""
-    channel = s.channel[0]
+    channel = s.channel
     if channel.phase == state.NORMAL:
         if channel.owner == cmd.HOST:
-            s.statistics[0].host_clocks += clocks
+            s.statistics.host_clocks += clocks
         else:
-            s.statistics[0].pim_clocks += clocks
+            s.statistics.pim_clocks += clocks
 
 
-@njit(cache=True)
+@compiled
 def all_done(s):
     """True when neither side has anything left to do."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if channel.queued > 0 or pim.has_work(s):
         return False
     if p.source == state.LIST:
-        return channel.list_next == len(s.requests)
+        return channel.list_next == channel.list_loaded and not channel.list_more
     return p.source == state.NO_HOST or host.exhausted(s)
 
 
-@njit(cache=True)
+@compiled
 def needs_host(s):
     """True while the host may issue."""
-    return s.parameters[0].policy == state.CONCURRENT or s.channel[0].owner == cmd.HOST
+    return s.parameters.policy == state.CONCURRENT or s.channel.owner == cmd.HOST
 
 
-@njit(cache=True)
+@compiled
 def needs_pim(s):
     """True while the PIM may issue."""
-    return s.parameters[0].policy == state.CONCURRENT or s.channel[0].owner == cmd.PIM
+    return s.parameters.policy == state.CONCURRENT or s.channel.owner == cmd.PIM
 
 
-@njit(cache=True)
+@compiled
 def make_plans(s, now):
     """Plan for whoever may issue, where what was planned before does not hold any more."""
-    channel = s.channel[0]
+    channel = s.channel
     if needs_host(s) and not channel.host_valid:
         host.plan(s, now)
     if needs_pim(s) and not channel.pim_valid:
         pim.plan(s, now)
 
 
-@njit(cache=True)
+@compiled
 def forget_plans(s):
     """A command changed the state of the channel."""
-    s.channel[0].host_valid = 0
-    s.channel[0].pim_valid = 0
+    s.channel.host_valid = 0
+    s.channel.pim_valid = 0
 
 
-@njit(cache=True)
+@compiled
 def issue(s, clock):
     """Issue at most one column and one row command."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if not p.skip:
         forget_plans(s)
     row_bus_taken = p.refresh == state.REFRESH_PER_BANK and refresh_one_bank(s, clock)
@@ -125,14 +138,14 @@ def issue(s, clock):
         forget_plans(s)
 
 
-@njit(cache=True)
+@compiled
 def issue_both(s, clock, row_bus_taken):
     """Host and PIM without turns: on each bus, whoever did not go last goes first.
 
     A PIM step needs the column path of all its groups at once, which a host that keeps some group busy would never
     leave it. So a step that waits for nothing but host columns lets the host issue no second one.
     """
-    channel = s.channel[0]
+    channel = s.channel
     host_can = channel.host_col_at <= clock
     pim_can = channel.pim_col_at <= clock
     pim_next = channel.last_column_owner == cmd.HOST
@@ -155,10 +168,10 @@ def issue_both(s, clock, row_bus_taken):
         forget_plans(s)
 
 
-@njit(cache=True)
+@compiled
 def refresh_one_bank(s, clock):
     """Per-bank refresh: claim the bank that is due, close it, refresh it; True if the row bus was used."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if channel.blocked_bank < 0:
         if clock < ownership.next_refresh(s):
             return False
@@ -176,19 +189,19 @@ def refresh_one_bank(s, clock):
     return True
 
 
-@njit(cache=True)
+@compiled
 def refresh_step_at(s, b):
     """First clock of the next row command for the per-bank refresh of bank b."""
-    channel, bank = s.channel[0], s.banks[b]
+    channel, bank = s.channel, s.banks[b]
     if bank.open_row >= 0:
         return commands.pre_ready(s, b)
     return max(bank.next_act, channel.next_refpb, channel.next_row)
 
 
-@njit(cache=True)
+@compiled
 def next_clock(s, clock):
     """First clock after `clock` at which anything can happen."""
-    channel = s.channel[0]
+    channel = s.channel
     following = min(ownership.next_step(s, clock), host.next_arrival(s, clock))
     if channel.phase == state.NORMAL and following > clock + 1:
         if channel.blocked_bank >= 0:

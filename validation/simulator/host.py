@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from pimmodel.validation import trace as cmd
 
 from . import commands, state
+from .jit import compiled
 
 
-@njit(cache=True)
+@compiled
 def random_bits(channel):
     """Next 64 random bits (splitmix64)."""
     channel.random += np.uint64(0x9E3779B97F4A7C15)
@@ -19,16 +19,16 @@ def random_bits(channel):
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True)
+@compiled
 def random_below(channel, n):
     """Uniform integer in 0 .. n - 1 (n < 2^31; the bias is below 2^-32)."""
     return np.int64(((random_bits(channel) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
-@njit(cache=True)
+@compiled
 def start_visit(s, i):
     """Sub-stream i turns to fresh rows."""
-    channel, p, sub = s.channel[0], s.parameters[0], s.substreams[i]
+    channel, p, sub = s.channel, s.parameters, s.substreams[i]
     sub.first_bank = random_below(channel, p.host_banks)
     sub.label = channel.next_row_label
     channel.next_row_label += 1
@@ -36,31 +36,31 @@ def start_visit(s, i):
     sub.place = 0
 
 
-@njit(cache=True)
+@compiled
 def start_source(s):
     """Put every sub-stream at a random place of its first visit."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     for i in range(p.substreams):
         start_visit(s, i)
         s.substreams[i].place = random_below(channel, p.spread * p.columns)
     draw_need(s)
 
 
-@njit(cache=True)
+@compiled
 def draw_need(s):
     """Credit that the next arrival needs: 1, or an exponential variate of mean 1 for Poisson arrivals."""
-    channel = s.channel[0]
-    if s.parameters[0].poisson:
+    channel = s.channel
+    if s.parameters.poisson:
         uniform = (np.float64(random_bits(channel) >> np.uint64(11)) + 0.5) * 2.0**-53
         channel.need = max(1, np.int64(-np.log(uniform) * state.CREDIT_ONE))
     else:
         channel.need = state.CREDIT_ONE
 
 
-@njit(cache=True)
+@compiled
 def enqueue(s, clock, b, row, column, write, arrival):
     """Put a request at the end of the queue."""
-    channel = s.channel[0]
+    channel = s.channel
     entry = s.queue[channel.queued]
     entry.bank = b
     entry.row = row
@@ -73,14 +73,14 @@ def enqueue(s, clock, b, row, column, write, arrival):
     channel.queued += 1
     channel.queued_writes += write
     channel.generated += 1
-    s.statistics[0].generated += 1
+    s.statistics.generated += 1
     channel.host_valid = 0
 
 
-@njit(cache=True)
+@compiled
 def next_of_stream(s, clock):
     """Generate the next request of the reference stream: sub-streams in turn, banks in turn within a visit."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     sub = s.substreams[channel.next_substream]
     b = (sub.first_bank + sub.place % p.spread) % p.host_banks
     column = (sub.place // p.spread) % p.columns_per_row
@@ -91,25 +91,25 @@ def next_of_stream(s, clock):
     channel.next_substream = (channel.next_substream + 1) % p.substreams
 
 
-@njit(cache=True)
+@compiled
 def stalled(s):
     """True while the host may not generate: window or queue full."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     outstanding = channel.queued if p.window_counts_queued else channel.queued + channel.in_flight
     return outstanding >= p.window or channel.queued >= p.capacity
 
 
-@njit(cache=True)
+@compiled
 def exhausted(s):
     """True once the host has generated all it ever will."""
-    limit = s.parameters[0].host_limit
-    return limit >= 0 and s.channel[0].generated >= limit
+    limit = s.parameters.host_limit
+    return limit >= 0 and s.channel.generated >= limit
 
 
-@njit(cache=True)
+@compiled
 def list_has_room(s):
     """True if the next request of the list finds room (in the queue of its direction)."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if channel.queued >= p.window:
         return False
     if not p.separate:
@@ -119,12 +119,12 @@ def list_has_room(s):
     return channel.queued - channel.queued_writes < p.capacity
 
 
-@njit(cache=True)
+@compiled
 def generate(s, clock):
     """The host's part of a clock: generate what the credit, the window and the queue allow."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if p.source == state.LIST:
-        while channel.list_next < len(s.requests) and s.requests[channel.list_next].arrival <= clock:
+        while channel.list_next < channel.list_loaded and s.requests[channel.list_next].arrival <= clock:
             if not list_has_room(s):
                 break
             r = s.requests[channel.list_next]
@@ -151,21 +151,21 @@ def generate(s, clock):
             break
 
 
-@njit(cache=True)
+@compiled
 def stall(s, clocks):
     """Account for clocks in which the host is held up: it keeps no credit."""
-    channel = s.channel[0]
+    channel = s.channel
     channel.credit = 0
     if not channel.was_stalled:
         channel.was_stalled = 1
         draw_need(s)  # memoryless: what was left of an exponential gap is exponential again
-    s.statistics[0].stall_cycles += clocks
+    s.statistics.stall_cycles += clocks
 
 
-@njit(cache=True)
+@compiled
 def pass_idle(s, clocks):
     """Account for `clocks` skipped clocks, in which nothing arrives."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if p.source != state.STREAM or exhausted(s):
         return
     if stalled(s):
@@ -175,12 +175,12 @@ def pass_idle(s, clocks):
         channel.was_stalled = 0
 
 
-@njit(cache=True)
+@compiled
 def next_arrival(s, clock):
     """First clock after `clock` at which the source may do something, if nothing else changes before."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if p.source == state.LIST:
-        if channel.list_next < len(s.requests) and list_has_room(s):
+        if channel.list_next < channel.list_loaded and list_has_room(s):
             return max(clock + 1, s.requests[channel.list_next].arrival)
         return state.NEVER
     if p.source != state.STREAM or exhausted(s):
@@ -195,7 +195,7 @@ def next_arrival(s, clock):
     return clock + max(1, -(-missing // p.credit))
 
 
-@njit(cache=True)
+@compiled
 def update_drain(channel, p):
     """Separate queues: start to drain writes above the high mark, stop below the low one."""
     if p.separate:
@@ -205,7 +205,7 @@ def update_drain(channel, p):
             channel.draining = 0
 
 
-@njit(cache=True)
+@compiled
 def direction(channel, p):
     """Direction that is served: 0 reads, 1 writes, -1 both."""
     if not p.separate:
@@ -213,13 +213,13 @@ def direction(channel, p):
     return 1 if channel.draining or channel.queued == channel.queued_writes else 0
 
 
-@njit(cache=True)
+@compiled
 def plan(s, now):
     """Find the column and the row command that FR-FCFS issues next, and the clocks (>= now) at which it does.
 
     Stays true until any command is issued or any request arrives. Ties go to the older request.
     """
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     channel.host_valid = 1
     channel.host_col_at = channel.host_row_at = state.NEVER
     served = direction(channel, p)
@@ -273,10 +273,10 @@ def plan(s, now):
             channel.host_row = i
 
 
-@njit(cache=True)
+@compiled
 def issue_row(s, clock):
     """Issue the planned row command."""
-    channel = s.channel[0]
+    channel = s.channel
     entry = s.queue[channel.host_row]
     if s.banks[entry.bank].open_row < 0:
         commands.activate(s, clock, entry.bank, entry.row, cmd.HOST)
@@ -287,10 +287,10 @@ def issue_row(s, clock):
     channel.last_row_owner = cmd.HOST
 
 
-@njit(cache=True)
+@compiled
 def issue_column(s, clock):
     """Issue the planned column command and take its request out of the queue."""
-    channel, p, stats = s.channel[0], s.parameters[0], s.statistics[0]
+    channel, p, stats = s.channel, s.parameters, s.statistics
     i = channel.host_col
     entry = s.queue[i]
     done = commands.host_column(s, clock, entry.bank, entry.write)
@@ -300,13 +300,13 @@ def issue_column(s, clock):
     channel.turn_columns += 1
     channel.host_end = done
     count_request(stats, entry, done)
-    if len(s.log) > 0:
+    if p.source == state.LIST:
         log = s.log[channel.logged]
         log.arrival, log.born, log.issued, log.done, log.write = (
             entry.arrival, entry.born, clock, done, entry.write,
         )  # fmt: skip
         channel.logged += 1
-    size = len(s.in_flight)
+    size = state.IN_FLIGHT
     s.in_flight[(channel.ring_head + channel.in_flight) % size] = done
     channel.in_flight += 1
     channel.queued_writes -= entry.write
@@ -318,7 +318,7 @@ def issue_column(s, clock):
     update_drain(channel, p)
 
 
-@njit(cache=True)
+@compiled
 def count_request(stats, entry, done):
     """Statistics of one served request."""
     latency = done - entry.born
@@ -337,10 +337,10 @@ def count_request(stats, entry, done):
         stats.row_hits += 1
 
 
-@njit(cache=True)
+@compiled
 def retire(s, clock):
     """Data beats that are over by `clock` free their place in the window."""
-    channel = s.channel[0]
+    channel = s.channel
     while channel.in_flight > 0 and s.in_flight[channel.ring_head] <= clock:
-        channel.ring_head = (channel.ring_head + 1) % len(s.in_flight)
+        channel.ring_head = (channel.ring_head + 1) % state.IN_FLIGHT
         channel.in_flight -= 1

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from numba import njit
 from pimmodel.validation import trace as cmd
 
 from . import commands, host, pim, state
+from .jit import compiled
 
 
-@njit(cache=True)
+@compiled
 def wanted_owner(s, clock):
     """Owner that the policy asks for at `clock`, from what is queued and what this turn has done."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if p.policy in (state.CONCURRENT, state.GPU_ONLY, state.PIM_ONLY):
         return channel.owner
     if channel.owner == cmd.HOST:
@@ -27,7 +27,7 @@ def wanted_owner(s, clock):
     return cmd.HOST if pim_turn_over(channel, p, clock) else cmd.PIM
 
 
-@njit(cache=True)
+@compiled
 def host_turn_over(channel, p, clock):
     """Host -> PIM, given that the PIM has work."""
     if p.policy == state.EXCLUSIVE:
@@ -43,7 +43,7 @@ def host_turn_over(channel, p, clock):
     return p.policy == state.PIM_FIRST
 
 
-@njit(cache=True)
+@compiled
 def pim_turn_over(channel, p, clock):
     """PIM -> host, given that a host request is queued and the PIM has work."""
     if p.policy in (state.EXCLUSIVE, state.WATERMARK):
@@ -57,19 +57,19 @@ def pim_turn_over(channel, p, clock):
     return p.policy == state.HOST_FIRST
 
 
-@njit(cache=True)
+@compiled
 def refreshes_owed(s, clock):
     """All-bank refreshes that are due and not yet done."""
-    p = s.parameters[0]
+    p = s.parameters
     if p.refresh != state.REFRESH_ALL:
         return 0
-    return clock // p.tREFI - s.channel[0].refreshes
+    return clock // p.tREFI - s.channel.refreshes
 
 
-@njit(cache=True)
+@compiled
 def next_refresh(s):
     """Clock from which a refresh may not wait any longer (per bank: is due)."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if p.refresh == state.REFRESH_ALL:
         return (channel.refreshes + p.postpone) * p.tREFI
     if p.refresh == state.REFRESH_PER_BANK:
@@ -77,25 +77,25 @@ def next_refresh(s):
     return state.NEVER
 
 
-@njit(cache=True)
+@compiled
 def look_at_conditions(s, clock):
     """Start a switch, or a refresh that may not wait any longer, if its condition holds."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     wanted = wanted_owner(s, clock)
     if wanted != channel.owner:
         channel.phase = state.DRAIN
         channel.target = wanted
-        s.statistics[0].switches += 1
+        s.statistics.switches += 1
         commands.record(s, clock, cmd.SWITCH, channel.owner, -1, -1, -1, -1)
     elif p.refresh == state.REFRESH_ALL and clock >= next_refresh(s):
         channel.phase = state.DRAIN
         channel.target = -1
 
 
-@njit(cache=True)
+@compiled
 def proceed(s, clock):
     """Next step of a handover or refresh: precharge all, refreshes that are owed, mode switch, new owner."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if channel.phase == state.DRAIN and clock >= commands.all_may_precharge(s):
         commands.precharge_all(s, clock)
         channel.phase = state.CLOSED
@@ -112,10 +112,10 @@ def proceed(s, clock):
             hand_over(s, clock)
 
 
-@njit(cache=True)
+@compiled
 def finish_wait(s):
     """After a precharge-all or refresh: wait for the next refresh that is owed, or for the mode switch."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     channel.host_valid = channel.pim_valid = 0
     if channel.refreshes_now > 0:
         channel.wait_until = commands.refresh_ready(s, channel.wait_until)
@@ -123,10 +123,10 @@ def finish_wait(s):
         channel.wait_until += p.mode_switch
 
 
-@njit(cache=True)
+@compiled
 def hand_over(s, clock):
     """The channel is free again: for the new owner if this was a switch, else for the one it had."""
-    channel = s.channel[0]
+    channel = s.channel
     channel.phase = state.NORMAL
     if channel.target >= 0:
         channel.owner = channel.target
@@ -136,10 +136,10 @@ def hand_over(s, clock):
         commands.record(s, clock, cmd.GRANT, channel.owner, -1, -1, -1, -1)
 
 
-@njit(cache=True)
+@compiled
 def next_step(s, clock):
     """First clock after `clock` at which `proceed` or `look_at_conditions` can do something."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     if channel.phase == state.DRAIN:
         return max(clock + 1, commands.all_may_precharge(s))
     if channel.phase == state.CLOSED:

@@ -8,63 +8,63 @@ present row, and through the next row where the row switch is hidden.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from pimmodel.validation import trace as cmd
 
 from . import commands, state
+from .jit import compiled
 
 OPERANDS_PER_ROW = 4096  # row labels: room for the operands of one row
 
 
-@njit(cache=True)
+@compiled
 def has_work(s):
     """True while column steps are left to do."""
-    p = s.parameters[0]
+    p = s.parameters
     if p.units == 0:
         return False
-    return p.pim_limit < 0 or s.channel[0].pim_steps_total < p.pim_limit
+    return p.pim_limit < 0 or s.channel.pim_steps_total < p.pim_limit
 
 
-@njit(cache=True)
+@compiled
 def bank_index(s, pass_, repetition, row, operand):
     """Bank index j within a unit that holds `row` of `operand`; rows count on when the kernel is repeated."""
-    p, this = s.parameters[0], s.passes[pass_]
+    p, this = s.parameters, s.passes[pass_]
     r = repetition * this.rows + row
     if p.same_bank:
         return r % p.unit_banks if p.hidden else 0
     return (operand + this.operands * r) % p.unit_banks if p.hidden else operand % p.unit_banks
 
 
-@njit(cache=True)
+@compiled
 def row_label(serial, operand):
     """Label of the row of `operand` in the pass row number `serial`."""
     return cmd.PIM_ROW_BASE + serial * OPERANDS_PER_ROW + operand
 
 
-@njit(cache=True)
+@compiled
 def is_write(s, pass_, operand):
     """Direction of an operand."""
     return s.operand_writes[s.passes[pass_].first_operand + operand]
 
 
-@njit(cache=True)
+@compiled
 def next_row_of(s):
     """(pass, repetition, row) that follows the present row."""
-    channel = s.channel[0]
+    channel = s.channel
     pass_, repetition, row = channel.pass_, channel.repetition, channel.row + 1
     if row == s.passes[pass_].rows:
         row = 0
         pass_ += 1
-        if pass_ == len(s.passes):
+        if pass_ == s.parameters.n_passes:
             pass_ = 0
             repetition += 1
     return pass_, repetition, row
 
 
-@njit(cache=True)
+@compiled
 def advance_position(s):
     """Go to the next column step: columns of a batch, operands, batches of a row, rows, passes, repetitions."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     channel.column += 1
     if channel.column < min(channel.batch + p.registers, p.pim_columns):
         return
@@ -82,20 +82,20 @@ def advance_position(s):
     channel.row_serial += 1
 
 
-@njit(cache=True)
+@compiled
 def steps_left_in_row(s):
     """Column steps to the end of the present row, all operands."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     operands = s.passes[channel.pass_].operands
     width = min(p.registers, p.pim_columns - channel.batch)
     done = channel.batch * operands + channel.operand * width + (channel.column - channel.batch)
     return operands * p.pim_columns - done
 
 
-@njit(cache=True)
+@compiled
 def want_bank(s, now, j, label):
     """Propose the row command that brings bank j of all units nearer to holding row `label`, if it is the earliest."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     holding = closed = foreign = blocked = 0
     pre_at = act_at = now
     for u in range(p.units):
@@ -128,7 +128,7 @@ def want_bank(s, now, j, label):
                 propose(channel, cmd.PRE, max(now, commands.pre_ready(s, b)), u, j, label)
 
 
-@njit(cache=True)
+@compiled
 def propose(channel, kind, at, unit, j, label):
     """Keep the earliest proposal; the first in program order wins ties."""
     if at < channel.pim_row_at:
@@ -139,10 +139,10 @@ def propose(channel, kind, at, unit, j, label):
         channel.pim_row_label = label
 
 
-@njit(cache=True)
+@compiled
 def want_rows(s, now):
     """Propose row commands for this row's coming segments and, if hidden, for those of the next row."""
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     operands = s.passes[channel.pass_].operands
     last_batch = channel.batch + p.registers >= p.pim_columns
     seen = np.uint64(0)
@@ -170,13 +170,13 @@ def want_rows(s, now):
         seen |= bit
 
 
-@njit(cache=True)
+@compiled
 def plan(s, now):
     """Find the next column step and row command and the clocks (>= now) at which they can be issued.
 
     `pim_col_own_at` is when the step could go if the host's columns did not occupy the groups' column paths.
     """
-    channel, p = s.channel[0], s.parameters[0]
+    channel, p = s.channel, s.parameters
     channel.pim_valid = 1
     channel.pim_col_at = channel.pim_col_own_at = channel.pim_row_at = state.NEVER
     if not has_work(s):
@@ -202,10 +202,10 @@ def plan(s, now):
     want_rows(s, now)
 
 
-@njit(cache=True)
+@compiled
 def issue_row(s, clock):
     """Issue the planned row command."""
-    channel = s.channel[0]
+    channel = s.channel
     j, label = channel.pim_row_bank, channel.pim_row_label
     if channel.pim_row_kind == cmd.PIM_PRE:
         commands.precharge_unit_bank(s, clock, j)
@@ -220,10 +220,10 @@ def issue_row(s, clock):
     channel.last_row_owner = cmd.PIM
 
 
-@njit(cache=True)
+@compiled
 def issue_column(s, clock):
     """Issue the planned column step."""
-    channel = s.channel[0]
+    channel = s.channel
     j = bank_index(s, channel.pass_, channel.repetition, channel.row, channel.operand)
     write = is_write(s, channel.pass_, channel.operand)
     commands.pim_column(s, clock, j, write)
@@ -233,6 +233,6 @@ def issue_column(s, clock):
     channel.last_column_owner = cmd.PIM
     channel.turn_columns += 1
     channel.pim_steps_total += 1
-    channel.pim_end = clock + s.parameters[0].cadence
-    s.statistics[0].pim_steps += 1
+    channel.pim_end = clock + s.parameters.cadence
+    s.statistics.pim_steps += 1
     advance_position(s)

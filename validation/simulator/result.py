@@ -88,12 +88,8 @@ class SimulationResult:
     def to_dict(self) -> dict[str, Any]:
         """All counts and rates as plain numbers, without histogram and trace."""
         plain = {k: v for k, v in asdict(self).items() if k not in ("latency_histogram", "trace")}
-        return plain | {
-            name: getattr(self, name)
-            for name in (
-                "served", "host_rate", "pim_step_rate", "switches_per_kilocycle", "activates_per_request", "stall_share",
-            )
-        }  # fmt: skip
+        rates = ("served", "host_rate", "pim_step_rate", "switches_per_kilocycle", "activates_per_request")
+        return plain | {name: getattr(self, name) for name in (*rates, "stall_share")}
 
 
 @dataclass(frozen=True)

@@ -13,48 +13,38 @@ from pimmodel.scenario import HostQueue, HostStream, PimKernel, Policy, Rates, S
 from . import build, engine, state
 from .result import PairResult, SimulationResult
 
-TRACE_BUFFER = 1 << 16  # commands kept inside the engine before they are handed out
 LIMIT = 1 << 40  # clocks after which a finite run is given up
 
 
-def _run(s: state.State, until: int) -> list[np.ndarray]:
+def _run(s: np.ndarray, until: int) -> list[np.ndarray]:
     """Advance to clock `until` (or to the end of the work) and return what the trace buffer held."""
-    channel, pieces = s.channel[0], []
+    channel, pieces = s["channel"][0], []
     while channel["clock"] < until and not channel["done"]:
         engine.advance(s, until)
-        if len(s.trace):
-            pieces.append(s.trace[: channel["trace_length"]].copy())
+        if s["parameters"][0]["tracing"]:
+            pieces.append(s["trace"][0, : channel["trace_length"]].copy())
             channel["trace_length"] = 0
     return pieces
 
 
-def _scenario_state(scenario: Scenario, *, seed: int, skip_idle: bool, trace: bool) -> state.State:
+def _scenario_state(scenario: Scenario, *, seed: int, skip_idle: bool, trace: bool) -> np.ndarray:
     """State of a scenario at clock 0."""
     queue, organisation, policy = scenario.queue, scenario.organisation, scenario.policy
-    s = state.empty_state(
-        banks=organisation.banks,
-        groups=organisation.bank_groups,
-        capacity=queue.capacity,
-        window=queue.window,
-        substreams=scenario.stream.substreams,
-        trace_capacity=TRACE_BUFFER if trace else 0,
-    )
+    s = state.empty_state()
     build.set_memory(s, scenario.timing, organisation, scenario.refresh)
-    p = s.parameters[0]
-    p["capacity"], p["window"], p["starvation_cap"] = queue.capacity, queue.window, queue.starvation_cap
-    p["skip"] = skip_idle
+    p = s["parameters"][0]
+    build.set_queue(s, queue.capacity, queue.window, queue.starvation_cap)
+    p["skip"], p["tracing"] = skip_idle, trace
     build.set_policy(s, policy, organisation)
     if policy.kind != "gpu-only":
-        s = build.set_kernel(
-            s, scenario.timing, organisation, scenario.kernel, partitioned=policy.kind == "partitioned"
-        )
+        build.set_kernel(s, scenario.timing, organisation, scenario.kernel, partitioned=policy.kind == "partitioned")
     build.set_stream(s, scenario.stream, seed)
     return s
 
 
-def _result(s: state.State, cycles: int, queued_before: int, units: int, trace: np.ndarray | None) -> SimulationResult:
+def _result(s: np.ndarray, cycles: int, queued_before: int, units: int, trace: np.ndarray | None) -> SimulationResult:
     """Counts of a state as a result."""
-    stats = s.statistics[0]
+    stats = s["statistics"][0]
     served = int(stats["served_reads"] + stats["served_writes"])
     counts = {
         name: int(stats[name])
@@ -66,9 +56,9 @@ def _result(s: state.State, cycles: int, queued_before: int, units: int, trace: 
     }  # fmt: skip
     return SimulationResult(
         cycles=cycles,
-        queued=int(s.channel[0]["queued"]),
+        queued=int(s["channel"][0]["queued"]),
         queued_before=queued_before,
-        active_units=int(s.parameters[0]["units"]),
+        active_units=int(s["parameters"][0]["units"]),
         units=units,
         mean_latency=float(stats["latency_sum"] / served) if served else float("nan"),
         mean_read_latency=(
@@ -80,11 +70,11 @@ def _result(s: state.State, cycles: int, queued_before: int, units: int, trace: 
     )
 
 
-def _measure(s: state.State, *, cycles: int, warmup: int, units: int) -> SimulationResult:
+def _measure(s: np.ndarray, *, cycles: int, warmup: int, units: int) -> SimulationResult:
     """Run `warmup` clocks uncounted, then `cycles` counted."""
     pieces = _run(s, warmup)
-    s.statistics[:] = np.zeros(1, state.STATISTICS)
-    queued_before = int(s.channel[0]["queued"])
+    s["statistics"] = np.zeros(1, state.STATISTICS)
+    queued_before = int(s["channel"][0]["queued"])
     pieces += _run(s, warmup + cycles)
     return _result(s, cycles, queued_before, units, np.concatenate(pieces) if pieces else None)
 
@@ -110,19 +100,15 @@ def host_alone(scenario: Scenario, *, cycles: int, warmup: int = 0, seed: int = 
 
 def _kernel_state(
     timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, refresh: str, *, skip_idle: bool, trace: bool
-) -> state.State:
+) -> np.ndarray:
     """State of a kernel that owns the channel from clock 0 on."""
-    s = state.empty_state(
-        banks=organisation.banks,
-        groups=organisation.bank_groups,
-        capacity=1,
-        window=1,
-        trace_capacity=TRACE_BUFFER if trace else 0,
-    )
+    s = state.empty_state()
     build.set_memory(s, timing, organisation, refresh)
-    s.parameters[0]["policy"], s.parameters[0]["skip"] = state.PIM_ONLY, skip_idle
-    s.channel[0]["owner"] = cmd.PIM
-    return build.set_kernel(s, timing, organisation, kernel)
+    s["parameters"][0]["policy"] = state.PIM_ONLY
+    s["parameters"][0]["skip"], s["parameters"][0]["tracing"] = skip_idle, trace
+    s["channel"][0]["owner"] = cmd.PIM
+    build.set_kernel(s, timing, organisation, kernel)
+    return s
 
 
 def kernel_alone(
@@ -152,10 +138,10 @@ def kernel_time(
 ) -> int:
     """Clocks of a kernel run alone, once through its passes: first activate to last column step + cadence [clock]."""
     s = _kernel_state(timing, organisation, kernel, refresh, skip_idle=skip_idle, trace=False)
-    s.parameters[0]["pim_limit"] = repetitions * build.kernel_steps(kernel)
-    s.parameters[0]["stop_when_done"] = 1
+    s["parameters"][0]["pim_limit"] = repetitions * build.kernel_steps(kernel)
+    s["parameters"][0]["stop_when_done"] = 1
     _run(s, LIMIT)
-    return int(s.channel[0]["pim_end"])
+    return int(s["channel"][0]["pim_end"])
 
 
 def backlogged(
@@ -173,16 +159,9 @@ def backlogged(
 
     The stream's own rate does not matter; window and capacity of `queue` limit what the scheduler can choose from.
     """
-    s = state.empty_state(
-        banks=organisation.banks,
-        groups=organisation.bank_groups,
-        capacity=queue.capacity,
-        window=queue.window,
-        substreams=stream.substreams,
-    )
+    s = state.empty_state()
     build.set_memory(s, timing, organisation, refresh)
-    p = s.parameters[0]
-    p["capacity"], p["window"], p["starvation_cap"] = queue.capacity, queue.window, queue.starvation_cap
+    build.set_queue(s, queue.capacity, queue.window, queue.starvation_cap)
     build.set_stream(s, stream.model_copy(update={"rate": 1.0, "arrival": "even"}), seed)
     return _measure(s, cycles=cycles, warmup=warmup, units=0).host_rate
 
@@ -194,16 +173,10 @@ def service_rate(
 
     A closed loop: as soon as a request issues its column, the next one is generated; the window does not limit it.
     """
-    s = state.empty_state(
-        banks=scenario.organisation.banks,
-        groups=scenario.organisation.bank_groups,
-        capacity=queued,
-        window=state.NEVER,
-        substreams=scenario.stream.substreams,
-    )
+    s = state.empty_state()
     build.set_memory(s, scenario.timing, scenario.organisation, scenario.refresh)
-    p = s.parameters[0]
-    p["capacity"], p["window"], p["starvation_cap"] = queued, state.NEVER, scenario.queue.starvation_cap
+    p = s["parameters"][0]
+    build.set_queue(s, queued, state.NEVER, scenario.queue.starvation_cap)
     build.set_stream(s, scenario.stream, seed)
     p["source"] = state.CLOSED_LOOP
     return _measure(s, cycles=cycles, warmup=warmup, units=0).host_rate
@@ -218,16 +191,16 @@ def run_pair(
     request, those still queued are served before the PIM continues. `serial`: host first, then PIM; `gpu-only`: no PIM.
     """
     s = _scenario_state(scenario, seed=seed, skip_idle=skip_idle, trace=False)
-    p = s.parameters[0]
+    p = s["parameters"][0]
     p["host_limit"], p["pim_limit"], p["stop_when_done"] = host_requests, pim_steps, 1
     if host_requests and scenario.stream.rate == 0:
         raise ValueError("a host of rate 0 never generates the requests that were asked for")
     _run(s, LIMIT)
-    channel = s.channel[0]
+    channel = s["channel"][0]
     return PairResult(
         host_clocks=int(channel["host_end"]),
         pim_clocks=int(channel["pim_end"]),
-        switches=int(s.statistics[0]["switches"]),
+        switches=int(s["statistics"][0]["switches"]),
     )
 
 

@@ -1,5 +1,7 @@
-"""State of the simulated channel as numpy records, which numba passes by reference.
+"""State of the simulated channel: one numpy record of fixed size, which numba passes by reference.
 
+(Arrays in a tuple would be the obvious choice; numba counts references to each of them in every call, which made
+the simulator twenty times slower.)
 Everything that changes lives in these records, so a run can be stopped and continued (for the warm-up, and to empty
 a full trace buffer). All clocks are absolute, all `next_...` fields are the first clock at which something is allowed.
 Banks are numbered bank-group first: bank b is bank b // groups of group b % groups.
@@ -7,10 +9,12 @@ Banks are numbered bank-group first: bank b is bank b // groups of group b % gro
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from pimmodel.validation.trace import TRACE_DTYPE
+
+from pimmodel.errors import PimModelError
 
 NEVER: Final = 1 << 60
 CREDIT_ONE: Final = 1 << 40  # arrival credit is counted in 2^-40 requests, so that skipping clocks adds up exactly
@@ -62,13 +66,13 @@ PARAMETERS: Final = np.dtype(
         # host: source, queue
         *_integers("source", "credit", "poisson", "substreams", "spread", "columns", "host_banks", "write_threshold"),
         *_integers("window", "capacity", "starvation_cap", "separate", "drain_high", "drain_low"),
-        *_integers("window_counts_queued", "host_limit"),
+        *_integers("window_counts_queued", "host_limit", "n_passes"),
         # PIM
         *_integers("units", "unit_banks", "cadence", "pim_write_to_read", "pim_read_to_write", "pim_columns"),
         *_integers("registers", "same_bank", "hidden", "all_bank_activate", "mode_switch", "pim_limit"),
         # policy
         *_integers("policy", "theta_low", "theta_high", "quota_host", "quota_pim", "slice_host", "slice_pim"),
-        *_integers("window_ends_pim_turn", "skip", "stop_when_done"),
+        *_integers("window_ends_pim_turn", "skip", "stop_when_done", "tracing"),
     ],
     align=True,
 )
@@ -86,8 +90,8 @@ CHANNEL: Final = np.dtype(
         *_integers("last_column_owner", "last_row_owner"),
         # host queue and source
         *_integers("queued", "queued_writes", "draining", "in_flight", "ring_head"),
-        *_integers("credit", "need", "was_stalled", "next_substream", "next_row_label", "list_next", "generated"),
-        *_integers("host_end", "pim_end", "logged"),
+        *_integers("credit", "need", "was_stalled", "next_substream", "next_row_label", "generated"),
+        *_integers("host_end", "pim_end", "list_next", "list_loaded", "list_more", "logged"),
         ("random", np.uint64),
         # position of the PIM
         *_integers("pass_", "repetition", "row", "batch", "operand", "column", "row_serial", "pim_steps_total"),
@@ -123,65 +127,55 @@ LOG: Final = np.dtype(_integers("arrival", "born", "issued", "done", "write"), a
 PASS: Final = np.dtype(_integers("first_operand", "operands", "rows"), align=True)
 
 
-class State(NamedTuple):
-    """All arrays of one simulation; the records of length 1 are used as `state.channel[0]`."""
+IN_FLIGHT: Final = 1024  # ring of outstanding requests; the data bus bounds them by latency / tBL
+MOST: Final = {
+    "banks": MAX_BANKS,
+    "queue": 4096,
+    "substreams": 4096,
+    "passes": 1024,
+    "operands": 4096,
+}
+TRACE_BUFFER: Final = 1 << 14
+REQUEST_BUFFER: Final = 1 << 15
 
-    parameters: np.ndarray
-    channel: np.ndarray
-    statistics: np.ndarray
-    banks: np.ndarray
-    groups: np.ndarray
-    queue: np.ndarray
-    substreams: np.ndarray
-    in_flight: np.ndarray  # ring: clocks at which outstanding requests complete
-    candidates: np.ndarray  # scratch of the host's planner
-    requests: np.ndarray  # source LIST
-    log: np.ndarray  # source LIST: one entry per served request
-    passes: np.ndarray
-    operand_writes: np.ndarray
-    unit_banks: np.ndarray  # [unit, j] -> bank
-    trace: np.ndarray
+STATE: Final = np.dtype(
+    [
+        ("parameters", PARAMETERS),
+        ("channel", CHANNEL),
+        ("statistics", STATISTICS),
+        ("banks", BANK, (MAX_BANKS,)),
+        ("groups", GROUP, (MAX_BANKS,)),
+        ("unit_banks", np.int64, (MAX_BANKS, MAX_BANKS)),  # [unit, j] -> bank
+        ("candidates", np.int64, (MAX_BANKS,)),  # scratch of the host's planner
+        ("in_flight", np.int64, (IN_FLIGHT,)),  # ring: clocks at which outstanding requests complete
+        ("passes", PASS, (MOST["passes"],)),
+        ("operand_writes", np.int64, (MOST["operands"],)),
+        ("queue", REQUEST, (MOST["queue"] + 1,)),
+        ("substreams", SUBSTREAM, (MOST["substreams"],)),
+        ("trace", TRACE_DTYPE, (TRACE_BUFFER,)),
+        ("requests", REQUEST, (REQUEST_BUFFER,)),  # source LIST: the part of the list that is loaded
+        ("log", LOG, (REQUEST_BUFFER,)),  # source LIST: one entry per served request
+    ],
+    align=True,
+)
 
 
-def empty_state(
-    *,
-    banks: int,
-    groups: int,
-    capacity: int,
-    window: int,
-    substreams: int = 1,
-    requests: np.ndarray | None = None,
-    trace_capacity: int = 0,
-) -> State:
-    """State at clock 0: all banks closed, nothing queued, nothing in flight, no constraint running."""
-    if banks > MAX_BANKS:
-        raise ValueError(f"the simulator handles up to {MAX_BANKS} banks per channel, not {banks}")
-    given = np.zeros(0, REQUEST) if requests is None else requests
-    state = State(
-        parameters=np.zeros(1, PARAMETERS),
-        channel=np.zeros(1, CHANNEL),
-        statistics=np.zeros(1, STATISTICS),
-        banks=np.zeros(banks, BANK),
-        groups=np.zeros(groups, GROUP),
-        queue=np.zeros(capacity + 1, REQUEST),
-        substreams=np.zeros(substreams, SUBSTREAM),
-        in_flight=np.zeros(min(window, 1 << 16) + 256, np.int64),
-        candidates=np.zeros(banks + 1, np.int64),
-        requests=given,
-        log=np.zeros(len(given), LOG),
-        passes=np.zeros(1, PASS),
-        operand_writes=np.zeros(1, np.int64),
-        unit_banks=np.zeros((1, 1), np.int64),
-        trace=np.zeros(trace_capacity, TRACE_DTYPE),
-    )
-    state.banks["open_row"] = -1
-    state.banks["group"] = np.arange(banks) % groups
-    channel = state.channel[0]
+def at_most(what: str, value: int) -> int:
+    """`value`, if the fixed size of the state has room for it."""
+    if value > MOST[what]:
+        raise PimModelError(f"the simulator handles up to {MOST[what]} {what}, not {value}")
+    return value
+
+
+def empty_state() -> np.ndarray:
+    """State at clock 0, an array of length 1: all banks closed, nothing queued, no constraint running."""
+    s = np.zeros(1, STATE)
+    s["banks"]["open_row"] = -1
+    channel = s["channel"][0]
     channel["faw"] = -NEVER
     channel["last_act"] = -NEVER
     channel["target"] = -1
     channel["blocked_bank"] = -1
     channel["need"] = CREDIT_ONE
     channel["last_column_owner"] = channel["last_row_owner"] = 1
-    channel["host_end"] = channel["pim_end"] = 0
-    return state
+    return s
