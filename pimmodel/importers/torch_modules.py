@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pimmodel.importers import torch_views  # noqa: F401  (it registers its converters)
 from pimmodel.importers.torch_ops import FUNCTIONS, Call, Weight
 
 Named = Callable[[Any, str], Weight | None]
