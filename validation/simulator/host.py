@@ -293,6 +293,7 @@ def issue_column(s, clock):
     channel, p, stats = s.channel, s.parameters, s.statistics
     i = channel.host_col
     entry = s.queue[i]
+    served = direction(channel, p)
     done = commands.host_column(s, clock, entry.bank, entry.write)
     kind = cmd.WR if entry.write else cmd.RD
     commands.record_bank(s, clock, kind, cmd.HOST, entry.bank, entry.row, entry.column)
@@ -312,7 +313,9 @@ def issue_column(s, clock):
     channel.queued_writes -= entry.write
     channel.queued -= 1
     for k in range(i):
-        s.queue[k].passed += 1
+        if served < 0 or s.queue[k].write == served:
+            s.queue[k].passed += 1  # of the oldest request (in its direction) alone
+            break
     for k in range(i, channel.queued):
         s.queue[k] = s.queue[k + 1]
     update_drain(channel, p)
