@@ -136,11 +136,11 @@ def _window(
     sizes = []
     for size, k, s, before, after, d in zip((h, w), kernel, stride, padding[:2], padding[2:], dilation, strict=True):
         span = size + before + after - d * (k - 1) - 1
-        if span < 0:
+        steps = -(-span // s) if ceil else span // s
+        if steps < 0:  # with ceil, the only window may hang over the end, as in torch
             raise ShapeError(
                 f"image too small: a window of {d * (k - 1) + 1} does not fit the padded size {size + before + after}"
             )
-        steps = -(-span // s) if ceil else span // s
         if ceil and steps * s >= size + before:  # the last window must start inside the image or its left padding
             steps -= 1
         sizes.append(steps + 1)
