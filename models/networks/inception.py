@@ -34,10 +34,8 @@ class _Block:
 
     def fork(self, part: str, start: str) -> _Block:
         """A row and a column convolution side by side behind `start`."""
-        row, column = (
-            self.steps((f"{part}a", 384, (1, 3)), start=start),
-            self.steps((f"{part}b", 384, (3, 1)), start=start),
-        )
+        row = self.steps((f"{part}a", 384, (1, 3)), start=start)
+        column = self.steps((f"{part}b", 384, (3, 1)), start=start)
         self._ends.append(self._net.add(Concat(), row, column, name=f"{self._name}.{part}_concat"))
         return self
 
