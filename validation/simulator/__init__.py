@@ -1,1 +1,34 @@
-"""Reference cycle simulator of one pseudo-channel that host and PIM share (DESIGN.md, sections 6 to 8 and 11)."""
+"""Reference cycle simulator of one pseudo-channel that host and PIM share (DESIGN.md, sections 6 to 8 and 11).
+
+It shares no formula with the library, only the hardware and scenario descriptions. `engine` is the clock loop, `host`
+and `pim` decide what each side wants to issue, `commands` enforces the timing, `ownership` the sharing policies.
+"""
+
+from .replay import ReplayResult, Request, replay
+from .result import PairResult, SimulationResult
+from .simulate import (
+    Simulator,
+    backlogged,
+    host_alone,
+    kernel_alone,
+    kernel_time,
+    run_pair,
+    service_rate,
+    simulate,
+)
+
+__all__ = [
+    "PairResult",
+    "ReplayResult",
+    "Request",
+    "SimulationResult",
+    "Simulator",
+    "backlogged",
+    "host_alone",
+    "kernel_alone",
+    "kernel_time",
+    "replay",
+    "run_pair",
+    "service_rate",
+    "simulate",
+]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from pimmodel.errors import PimModelError
 from pimmodel.hardware.memory import MemoryTiming, Organisation
+
+from . import build, engine, state
 
 Request = tuple[int, int, int, int, int, int]
 """(arrival clock, write 0 or 1, bank group, bank, row, column)"""
@@ -72,4 +76,72 @@ def replay(
     starvation_cap : columns that may pass the oldest request (None: any number)
     activate_clocks : clocks that an activate occupies the row command bus (Ramulator 2: 2)
     """
-    raise NotImplementedError
+    given = _as_records(requests, organisation)
+    s = state.empty_state()
+    build.set_memory(s, timing, organisation, refresh)
+    build.set_queue(s, queue_capacity, min(window or state.NEVER, 2 * queue_capacity), starvation_cap)
+    p = s["parameters"][0]
+    p["source"], p["stop_when_done"], p["tracing"] = state.LIST, 1, trace
+    p["window_counts_queued"], p["activate_clocks"] = 1, activate_clocks
+    p["separate"] = queues == "separate"
+    p["drain_high"], p["drain_low"] = int(drain_high * queue_capacity), math.ceil(drain_low * queue_capacity)
+    log, traces = _run(s, given)
+    stats = s["statistics"][0]
+    reads = log[log["write"] == 0]
+    issued = log["issued"]
+    skipped = len(log) // 10
+    steady = (issued[-1] - issued[skipped]) / (len(log) - 1 - skipped) if len(log) > skipped + 1 else float("nan")
+    return ReplayResult(
+        cycles=int(log["done"].max()) if len(log) else 0,
+        served=len(log),
+        reads=len(reads),
+        writes=len(log) - len(reads),
+        n_ACT=int(stats["activates"]),
+        n_PRE=int(stats["precharges"]),
+        n_REF=int(stats["refreshes"]),
+        steady_cycles_per_request=float(steady),
+        read_latencies=reads["done"] - reads["born"],
+        read_latencies_from_arrival=reads["done"] - reads["arrival"],
+        row_hits=int(stats["row_hits"]),
+        row_misses=int(stats["row_misses"]),
+        row_conflicts=int(stats["row_conflicts"]),
+        trace=np.concatenate(traces) if trace else None,
+    )
+
+
+def _as_records(requests: Sequence[Request] | np.ndarray, organisation: Organisation) -> np.ndarray:
+    """Requests as records of the engine."""
+    table = np.asarray(requests, dtype=np.int64).reshape(-1, 6)
+    arrival, write, group, bank, row, column = table.T
+    if len(table) and (
+        min(group.min(), bank.min(), row.min(), arrival.min()) < 0
+        or group.max() >= organisation.bank_groups
+        or bank.max() >= organisation.banks_per_group
+    ):
+        raise PimModelError("a request names a bank group or bank that the organisation does not have")
+    if np.any(np.diff(arrival) < 0):
+        raise PimModelError("requests must come in the order of their arrival")
+    records = np.zeros(len(table), state.REQUEST)
+    records["arrival"], records["write"], records["row"], records["column"] = arrival, write, row, column
+    records["bank"] = bank * organisation.bank_groups + group
+    return records
+
+
+def _run(s: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Run to the end, feeding the engine's request buffer and emptying its log and trace buffers."""
+    channel = s["channel"][0]
+    logs, traces = [], []
+    fed = 0
+    while not channel["done"]:
+        left = s["requests"][0, channel["list_next"] : channel["list_loaded"]].copy()
+        # the log has room for what is queued and loaded, so load no more than fits
+        fresh = given[fed : fed + state.REQUEST_BUFFER - state.MOST["queue"] - len(left)]
+        fed += len(fresh)
+        loaded = len(left) + len(fresh)
+        s["requests"][0, :loaded] = np.concatenate([left, fresh])
+        channel["list_next"], channel["list_loaded"], channel["list_more"] = 0, loaded, fed < len(given)
+        engine.advance(s, state.NEVER)
+        logs.append(s["log"][0, : channel["logged"]].copy())
+        traces.append(s["trace"][0, : channel["trace_length"]].copy())
+        channel["logged"] = channel["trace_length"] = 0
+    return np.concatenate(logs), traces
