@@ -137,7 +137,10 @@ def _add(context: Context, node: Node, unknown_ops: UnknownOps, onnx: Any) -> No
     elif present and all(isinstance(context.value(node, index), Constant) for index in present):
         outputs = [fold(node, [context.constant(node, index) for index in present])]
     elif known and node.op_type in CONVERTERS:
-        outputs = CONVERTERS[node.op_type](context, node)
+        try:
+            outputs = CONVERTERS[node.op_type](context, node)
+        except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:  # attributes of the wrong kind or size
+            raise node.error(f"its attributes or inputs are not valid ({error})") from None
     elif unknown_ops == "elementwise":
         layers = [value.layer for i in present if isinstance(value := context.value(node, i), Feature)]
         outputs = [Feature(context.draft.add(Elementwise(node.op_type), *layers, name=node.name))]

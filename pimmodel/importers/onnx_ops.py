@@ -268,5 +268,5 @@ CONVERTERS: dict[str, Converter] = {
 
 
 def import_error(source: object, error: NetworkError) -> NetworkError:
-    """The same error under the file's name."""
-    return NetworkError(f"{source}: {error}")
+    """The same error under the file's name, in one line whatever the names in the file are."""
+    return NetworkError(f"{source}: {' '.join(str(error).splitlines())}")

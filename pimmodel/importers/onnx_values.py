@@ -215,14 +215,15 @@ def fold(node: Node, inputs: Sequence[Constant]) -> Constant:
     fixed = all(value.fixed for value in inputs)
     name = next((value.name for value in inputs if value.name is not None), None)
     known = [value.array for value in inputs]
-    if node.op_type in FOLDS and (inputs[0].size <= SMALL or node.op_type in ("Identity", "Unsqueeze", "Squeeze")):
+    views = node.op_type in ("Identity", "Unsqueeze", "Squeeze")
+    if node.op_type in FOLDS and (views or all(value.size <= SMALL for value in inputs)):
         arrays = [array for array in known if array is not None]
         if len(arrays) == len(known):
             try:
                 if node.op_type == "ConstantOfShape":
                     name = node.outputs[0]  # each is a tensor of its own, whatever its shape came from
                 return of_array(np.asarray(FOLDS[node.op_type](node, arrays)), fixed=fixed, name=name)
-            except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+            except (ValueError, IndexError, TypeError, ZeroDivisionError, MemoryError) as error:
                 raise node.error(f"cannot be computed: {error}") from None
     return Constant(_shape_only(node, inputs), None, name, fixed)
 
