@@ -6,6 +6,7 @@ import numpy as np
 from pimmodel.validation import trace as cmd
 
 from . import commands, state
+from .commands import act_ready, column_ready, pre_ready
 from .jit import compiled
 
 
@@ -74,7 +75,9 @@ def enqueue(s, clock, b, row, column, write, arrival):
     channel.queued_writes += write
     channel.generated += 1
     s.statistics.generated += 1
-    channel.host_valid = 0
+    if channel.host_valid:
+        plan_youngest(s, clock + 1)
+    s.banks[b].queued += 1
 
 
 @compiled
@@ -221,6 +224,7 @@ def plan(s, now):
     """
     channel, p = s.channel, s.parameters
     channel.host_valid = 1
+    channel.host_only = -1
     channel.host_col_at = channel.host_row_at = state.NEVER
     served = direction(channel, p)
     capped_bank, capped_row, only = -1, -1, -1
@@ -239,12 +243,12 @@ def plan(s, now):
             if entry.passed >= p.starvation_cap:
                 capped_bank, capped_row = b, entry.row
                 if bank.open_row == entry.row:
-                    only = entry.write
+                    only = channel.host_only = entry.write
         if bank.open_row == entry.row:
             hit |= bit
             barred = b == channel.blocked_bank or (b == capped_bank and entry.row != capped_row)
             if not (barred or (only >= 0 and entry.write != only)):
-                at = max(now, commands.column_ready(s, b, entry.write))
+                at = max(now, column_ready(s, b, entry.write))
                 if at < channel.host_col_at:
                     channel.host_col_at = at
                     channel.host_col = i
@@ -261,16 +265,49 @@ def plan(s, now):
             continue
         bank = s.banks[b]
         if bank.open_row < 0:
-            at = max(now, commands.act_ready(s, b))
+            at = max(now, act_ready(s, b))
         elif hit & (np.uint64(1) << np.uint64(b)) and b != capped_bank:
             continue
         elif bank.owner != cmd.HOST and bank.served == 0:
             continue  # the PIM has yet to use the row that it opened
         else:
-            at = max(now, commands.pre_ready(s, b))
+            at = max(now, pre_ready(s, b))
         if at < channel.host_row_at:
             channel.host_row_at = at
             channel.host_row = i
+
+
+@compiled
+def plan_youngest(s, now):
+    """Keep a valid plan valid when a request has joined the queue, without looking at the others again."""
+    channel, p = s.channel, s.parameters
+    entry = s.queue[channel.queued - 1]
+    b = entry.bank
+    bank = s.banks[b]
+    if p.separate or channel.queued == 1 or b == channel.blocked_bank:
+        channel.host_valid = 0
+    elif bank.open_row == entry.row:
+        oldest = s.queue[0]
+        capped = oldest.passed >= p.starvation_cap
+        if channel.host_row_at < state.NEVER and s.queue[channel.host_row].bank == b:
+            channel.host_valid = 0  # the bank was about to be precharged
+        elif not (capped and (b == oldest.bank or (channel.host_only >= 0 and entry.write != channel.host_only))):
+            at = max(now, column_ready(s, b, entry.write))
+            if at < channel.host_col_at:
+                channel.host_col_at = at
+                channel.host_col = channel.queued - 1
+        elif b == oldest.bank:
+            channel.host_valid = 0
+    elif bank.queued == 0:  # its bank's oldest request
+        if bank.open_row < 0:
+            at = max(now, act_ready(s, b))
+        elif bank.owner != cmd.HOST and bank.served == 0:
+            return
+        else:
+            at = max(now, pre_ready(s, b))
+        if at < channel.host_row_at:
+            channel.host_row_at = at
+            channel.host_row = channel.queued - 1
 
 
 @compiled
@@ -310,6 +347,7 @@ def issue_column(s, clock):
     size = state.IN_FLIGHT
     s.in_flight[(channel.ring_head + channel.in_flight) % size] = done
     channel.in_flight += 1
+    s.banks[entry.bank].queued -= 1
     channel.queued_writes -= entry.write
     channel.queued -= 1
     for k in range(i):
