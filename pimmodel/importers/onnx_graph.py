@@ -48,6 +48,8 @@ def import_onnx(
     Notes
     -----
     The parameters are those that train: weights, biases, scales and shifts; running statistics do not count.
+    Exporters merge batch norms into convolutions and leave dropout out unless told that the graph is for training
+    (PyTorch: `training=torch.onnx.TrainingMode.TRAINING`); what the file does not hold is not modelled.
     """
     try:
         import onnx
