@@ -87,17 +87,22 @@ def _parse_with_pint(text: str, unit: str) -> float:
         quantity = registry.Quantity(text)
         number = float(quantity.to(unit).magnitude)
     except Exception as error:  # pint raises a dozen unrelated types for bad text
-        raise UnitError(f"a quantity in {unit} is wanted, such as '{_example(unit)}'") from error
+        raise UnitError(f"a quantity in {unit} is wanted, such as '{example_of(unit)}'") from error
     if not math.isfinite(number):
         raise UnitError(f"a finite quantity in {unit} is wanted")
     # 1.53e9, not 1530000000.0000002: the nearest number with 15 digits is what the author wrote.
     return float(f"{number:.15g}")
 
 
-def _example(unit: str) -> str:
-    return {"B/s": "900 GB/s", "Hz": "1.53 GHz", "s": "14 ns", "B": "6 MiB", "FLOP/s": "15.7 TFLOP/s"}.get(
-        unit, f"1 {unit}"
-    )
+def example_of(unit: str) -> str:
+    """How a quantity of a unit may be written: 'Hz' -> '1.53 GHz'."""
+    return _EXAMPLES.get(unit, f"1 {unit}")
+
+
+_EXAMPLES = {
+    "B/s": "900 GB/s", "Hz": "1.53 GHz", "s": "14 ns", "B": "6 MiB", "FLOP/s": "15.7 TFLOP/s",
+    "J/bit": "0.11 pJ/bit", "J": "0.5 pJ", "W": "300 W", "m**2": "815 mm**2",
+}  # fmt: skip
 
 
 _PREFIXES = (

@@ -1,1 +1,1 @@
-
+"""Hardware descriptions: schemas, loader, derived quantities."""

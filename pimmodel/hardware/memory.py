@@ -131,6 +131,9 @@ class Memory(Description):
     timing: MemoryTiming
     organisation: Organisation
     energy: MemoryEnergy | None = None
+    times: dict[str, float] = Field(
+        default_factory=dict, exclude=True, repr=False, description="timings given as times [s]: they follow the clock"
+    )
 
     @property
     def tCK(self) -> float:

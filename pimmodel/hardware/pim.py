@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pimmodel.hardware.memory import Memory
 from pimmodel.hardware.description import (
     Bytes,
     Clocks,
@@ -16,6 +17,7 @@ from pimmodel.hardware.description import (
     JoulesPerBit,
     PositiveClocks,
 )
+from pimmodel.hardware.values import clocks_of
 
 
 class Pim(Description):
@@ -46,3 +48,34 @@ class Pim(Description):
     mode_switch_cycles: Clocks = Field(description="clocks per direction beside tRP, to hand over the memory")
     access_energy: JoulesPerBit = Field(description="DRAM energy of a PIM access per bit")
     operation_energy: Joules = Field(description="energy of one arithmetic operation")
+
+
+def pim_cadence(memory: Memory, pim: Pim) -> int:
+    """Clocks of the memory from one column step of the PIM to the next [clock].
+
+    The slowest of: the column commands of one bank group (tCCD_L), the power limit (`column_interval`), and the unit
+    itself, which needs ceil(bytes per column / SIMD bytes) of its own clocks per column.
+
+    Examples
+    --------
+    >>> from pimmodel.hardware.load import load_memory, load_pim
+    >>> pim_cadence(load_memory("hbm2"), load_pim("bank-pair"))  # 1 GHz / 300 MHz = 3.3, and tCCD_L = 4
+    4
+    """
+    operations = -(-memory.organisation.bytes_per_column // pim.simd_bytes)
+    unit = clocks_of(operations / pim.clock, memory.clock)
+    return max(memory.timing.tCCD_L, pim.column_interval or 1, unit)
+
+
+def bandwidth_multiple(memory: Memory, pim: Pim) -> float:
+    """Bandwidth of all PIM units of a channel over the channel's own peak: units x tCCD_S / cadence [1].
+
+    Always report it: it doubles where a file says tCCD_L = tCCD_S, as some public HBM2 files do.
+
+    Examples
+    --------
+    >>> from pimmodel.hardware.load import load_memory, load_pim
+    >>> bandwidth_multiple(load_memory("hbm2"), load_pim("bank-group"))  # 4 units x 2 / 4
+    2.0
+    """
+    return pim.units_per_channel * memory.timing.tCCD_S / pim_cadence(memory, pim)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pimmodel.hardware.description import BytesPerSecond, Clocks, Count, Description
+from pimmodel.hardware.description import BytesPerSecond, Count, Description
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.hardware.memory import Memory
-from pimmodel.hardware.pim import Pim
+from pimmodel.hardware.pim import Pim, bandwidth_multiple, pim_cadence
+
+Requests = Annotated[int, Field(ge=0)]
 
 
 class Controller(BaseModel):
@@ -22,8 +24,8 @@ class Controller(BaseModel):
     starvation_cap: Count = Field(default=16, description="columns that may pass the oldest request")
     refresh: Literal["all-bank", "per-bank", "off"] = "all-bank"
     policy: str = Field(default="serial", description="sharing policy used where none is asked for")
-    theta_low: Clocks = Field(default=16, description="exclusive: queued requests at which the host passes on")
-    theta_high: Clocks = Field(default=58, description="exclusive: queued requests at which the PIM passes on")
+    theta_low: Requests = Field(default=16, description="exclusive: queued requests at which the host passes on")
+    theta_high: Requests = Field(default=58, description="exclusive: queued requests at which the PIM passes on")
 
     @model_validator(mode="after")
     def _ordered(self) -> Controller:
@@ -66,3 +68,13 @@ class System(Description):
     def peak_bandwidth(self) -> float:
         """Peak host bandwidth of all channels together [B/s]."""
         return self.memory_bandwidth or self.memory_channels * self.memory.channel_bandwidth
+
+    @property
+    def pim_cadence(self) -> int:
+        """Clocks of the memory per PIM column step [clock]; see `pimmodel.hardware.pim.pim_cadence`."""
+        return pim_cadence(self.memory, self.pim)
+
+    @property
+    def bandwidth_multiple(self) -> float:
+        """PIM bandwidth inside the memory over the host's peak [1]: units x tCCD_S / cadence."""
+        return bandwidth_multiple(self.memory, self.pim)

@@ -1,0 +1,107 @@
+"""YAML text to a tree of nodes that remember their line, so that an error can say where.
+
+Values stay text until the schema says what they are: YAML's own guesses ("off" is false, "1e9" is text) would
+otherwise surprise. Duplicate keys, which YAML readers silently resolve, are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from pimmodel.errors import DescriptionError
+
+# libyaml's parser where PyYAML was built with it: a system is four files, and the pure one takes ten times as long.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Deeper than any description; keeps hostile nesting from exhausting the stack.
+_DEEPEST = 12
+_WHOLE = re.compile(r"[-+]?\d+")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One YAML node: `fields` of a mapping, or the `scalar` (a plain one has its YAML type), or neither (a list)."""
+
+    line: int
+    kind: str
+    text: str = ""
+    quoted: bool = False
+    fields: dict[str, Tree] = field(default_factory=dict)
+
+    @property
+    def scalar(self) -> str | int | float | bool | None:
+        """Value of a scalar: None, bool, int, float where written plainly, else the text."""
+        if self.quoted:
+            return self.text
+        if self.text.lower() in ("", "null", "~", "none"):
+            return None
+        if self.text.lower() in ("true", "false"):
+            return self.text.lower() == "true"
+        if _WHOLE.fullmatch(self.text):
+            return int(self.text) if len(self.text) < 400 else float("inf")
+        try:
+            # YAML writes .nan and .inf; Python's 1_000 is not a number in YAML 1.2.
+            return self.text if "_" in self.text else float(re.sub(r"^([-+]?)\.(nan|inf)$", r"\1\2", self.text.lower()))
+        except ValueError:
+            return self.text
+
+    @property
+    def shown(self) -> object:
+        """What an error message shows of the node."""
+        return self.scalar if self.kind == "scalar" else Shown(f"a {self.kind}")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Text that an error message prints without quotes."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def parse(text: str, origin: str) -> Tree:
+    """Tree of one YAML document whose top is a mapping.
+
+    Raises
+    ------
+    DescriptionError : not YAML, empty, more than one document, not a mapping, a key given twice.
+    """
+    try:
+        node = yaml.compose(text, Loader=_LOADER)
+    except RecursionError:
+        raise DescriptionError(origin, "(file)", Shown("nested too deeply"), "a mapping of fields") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{origin}:{mark.line + 1}" if mark else origin
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        raise DescriptionError(where, "(file)", Shown(f"not YAML ({problem})"), "a YAML mapping of fields") from None
+    if node is None:
+        raise DescriptionError(origin, "(file)", Shown("empty"), "a YAML mapping of fields")
+    tree = _tree(node, origin, "", 0)
+    if tree.kind != "mapping":
+        raise DescriptionError(origin, "(file)", tree.shown, "a mapping of fields at the top level")
+    return tree
+
+
+def _tree(node: Any, origin: str, path: str, depth: int) -> Tree:
+    line = node.start_mark.line + 1
+    if depth > _DEEPEST:
+        raise DescriptionError(f"{origin}:{line}", "(file)", Shown("nested too deeply"), "a mapping of fields")
+    if isinstance(node, yaml.ScalarNode):
+        return Tree(line, "scalar", str(node.value), quoted=node.style in ("'", '"', "|", ">"))
+    if not isinstance(node, yaml.MappingNode):
+        return Tree(line, "list")
+    fields: dict[str, Tree] = {}
+    for key, value in node.value:
+        name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+        dotted = f"{path}.{name}" if path else name
+        if name in fields:
+            here, before = key.start_mark.line + 1, fields[name].line
+            raise DescriptionError(f"{origin}:{here}", dotted, Shown(f"given twice (first in line {before})"), "once")
+        fields[name] = _tree(value, origin, dotted, depth + 1)
+    return Tree(line, "mapping", fields=fields)
