@@ -49,12 +49,12 @@ class Refresh:
     def patience(self) -> int:
         """Clocks from due to the last one allowed [clock].
 
-        8 tREFI where the memory changes hands, and in any case the time until open banks may be precharged (from an
-        activate or a column just issued), tRP, the mode switch, and a clock or two for the command bus. A refresh of
-        one bank may also find the one before it just issued or, owed together with others, still running.
+        8 tREFI where the memory changes hands, and in any case the time until open banks may be precharged and
+        refreshed (from an activate or a column just issued), the mode switch, and a few clocks for the command bus. A
+        refresh of one bank may also find the one before it just issued or, owed together with others, still running.
         """
         p = self.timing
-        closing = max(p.tRAS, p.tRTP, p.CWL + p.tBL + p.tWR) + p.tRP + self.mode_switch + 4
+        closing = max(p.tRC, max(p.tRTP, p.CWL + p.tBL + p.tWR) + p.tRP) + self.mode_switch + 4
         queueing = p.tRREFD + p.tRFCpb if self.mode == "per-bank" else 0
         return closing + queueing + (MOST_POSTPONED * p.tREFI if self.takes_turns else 0)
 

@@ -26,10 +26,10 @@ def test_refresh_needs_all_banks_closed_and_time_before_and_after():
 
 
 def test_refresh_that_never_happens_is_caught():
-    # Closing takes at most max(tRAS, write to precharge) + tRP + 4 = 34 + 15 + 4 = 53 clocks after it is due.
+    # Closing takes at most max(tRC, write to precharge + tRP) + 4 = max(52, 23 + 15) + 4 = 56 clocks after it is due.
     idle = [act(0), pre(40)]
-    assert rules_broken(*idle, channel=True, refresh="all-bank", end=T + 53) == []
-    assert rules_broken(*idle, channel=True, refresh="all-bank", end=T + 54) == ["refresh missing"]
+    assert rules_broken(*idle, channel=True, refresh="all-bank", end=T + 56) == []
+    assert rules_broken(*idle, channel=True, refresh="all-bank", end=T + 57) == ["refresh missing"]
     assert rules_broken(*idle, channel=True, refresh="per-bank", end=T) == ["refresh missing"]
     assert rules_broken(*idle, channel=True, refresh="off", end=20 * T) == []
 
@@ -38,15 +38,15 @@ def test_at_most_eight_refreshes_are_postponed_where_the_memory_changes_hands():
     def late(clock: int) -> list[str]:
         return rules_broken(mark(clock, t.REF), policy=EXCLUSIVE, refresh="all-bank", end=clock)
 
-    assert late(9 * T + 53) == []
-    assert "refresh too late" in late(9 * T + 54)
-    assert rules_broken(policy=EXCLUSIVE, refresh="all-bank", end=9 * T + 53) == []
-    assert rules_broken(policy=EXCLUSIVE, refresh="all-bank", end=9 * T + 54) == ["refresh missing"]
+    assert late(9 * T + 56) == []
+    assert "refresh too late" in late(9 * T + 57)
+    assert rules_broken(policy=EXCLUSIVE, refresh="all-bank", end=9 * T + 56) == []
+    assert rules_broken(policy=EXCLUSIVE, refresh="all-bank", end=9 * T + 57) == ["refresh missing"]
 
 
 def test_refresh_may_be_neither_early_nor_late_nor_unasked_for():
     assert rules_broken(mark(T - 1, t.REF), channel=True, refresh="all-bank") == ["refresh too early"]
-    assert "refresh too late" in rules_broken(mark(T + 54, t.REF), channel=True, refresh="all-bank")
+    assert "refresh too late" in rules_broken(mark(T + 57, t.REF), channel=True, refresh="all-bank")
     assert rules_broken(mark(T, t.REF), channel=True) == ["refresh of the wrong kind"]
     assert "refresh of the wrong kind" in rules_broken(mark(T, t.REF), channel=True, refresh="per-bank")
 
