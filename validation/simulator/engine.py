@@ -132,8 +132,10 @@ def issue(s, clock):
             acted = True
             pim.issue_row(s, clock)
         if channel.pim_col_at <= clock:
-            acted = True
-            pim.issue_column(s, clock)
+            if pim.issue_column(s, clock) and channel.pim_row_at == state.NEVER:
+                pim.plan_same_segment(s)
+            else:
+                acted = True
     if acted:
         forget_plans(s)
 

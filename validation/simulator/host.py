@@ -62,7 +62,7 @@ def draw_need(s):
 def enqueue(s, clock, b, row, column, write, arrival):
     """Put a request at the end of the queue."""
     channel = s.channel
-    entry = s.queue[channel.queued]
+    entry = s.queue[s.order[channel.queued]]
     entry.bank = b
     entry.row = row
     entry.column = column
@@ -232,7 +232,7 @@ def plan(s, now):
     found = 0
     first = True
     for i in range(channel.queued):
-        entry = s.queue[i]
+        entry = s.queue[s.order[i]]
         if served >= 0 and entry.write != served:
             continue
         b = entry.bank
@@ -260,7 +260,7 @@ def plan(s, now):
         return
     for k in range(found):
         i = s.candidates[k]
-        b = s.queue[i].bank
+        b = s.queue[s.order[i]].bank
         if b == channel.blocked_bank:
             continue
         bank = s.banks[b]
@@ -281,15 +281,15 @@ def plan(s, now):
 def plan_youngest(s, now):
     """Keep a valid plan valid when a request has joined the queue, without looking at the others again."""
     channel, p = s.channel, s.parameters
-    entry = s.queue[channel.queued - 1]
+    entry = s.queue[s.order[channel.queued - 1]]
     b = entry.bank
     bank = s.banks[b]
     if p.separate or channel.queued == 1 or b == channel.blocked_bank:
         channel.host_valid = 0
     elif bank.open_row == entry.row:
-        oldest = s.queue[0]
+        oldest = s.queue[s.order[0]]
         capped = oldest.passed >= p.starvation_cap
-        if channel.host_row_at < state.NEVER and s.queue[channel.host_row].bank == b:
+        if channel.host_row_at < state.NEVER and s.queue[s.order[channel.host_row]].bank == b:
             channel.host_valid = 0  # the bank was about to be precharged
         elif not (capped and (b == oldest.bank or (channel.host_only >= 0 and entry.write != channel.host_only))):
             at = max(now, column_ready(s, b, entry.write))
@@ -314,7 +314,7 @@ def plan_youngest(s, now):
 def issue_row(s, clock):
     """Issue the planned row command."""
     channel = s.channel
-    entry = s.queue[channel.host_row]
+    entry = s.queue[s.order[channel.host_row]]
     if s.banks[entry.bank].open_row < 0:
         commands.activate(s, clock, entry.bank, entry.row, cmd.HOST)
         entry.row_commands |= 1
@@ -329,7 +329,7 @@ def issue_column(s, clock):
     """Issue the planned column command and take its request out of the queue."""
     channel, p, stats = s.channel, s.parameters, s.statistics
     i = channel.host_col
-    entry = s.queue[i]
+    entry = s.queue[s.order[i]]
     served = direction(channel, p)
     done = commands.host_column(s, clock, entry.bank, entry.write)
     kind = cmd.WR if entry.write else cmd.RD
@@ -351,11 +351,14 @@ def issue_column(s, clock):
     channel.queued_writes -= entry.write
     channel.queued -= 1
     for k in range(i):
-        if served < 0 or s.queue[k].write == served:
-            s.queue[k].passed += 1  # of the oldest request (in its direction) alone
+        older = s.queue[s.order[k]]
+        if served < 0 or older.write == served:
+            older.passed += 1  # of the oldest request (in its direction) alone
             break
+    freed = s.order[i]
     for k in range(i, channel.queued):
-        s.queue[k] = s.queue[k + 1]
+        s.order[k] = s.order[k + 1]
+    s.order[channel.queued] = freed
     update_drain(channel, p)
 
 

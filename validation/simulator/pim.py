@@ -222,8 +222,9 @@ def issue_row(s, clock):
 
 @compiled
 def issue_column(s, clock):
-    """Issue the planned column step."""
+    """Issue the planned column step; True if the next one is in the same segment."""
     channel = s.channel
+    operand, column = channel.operand, channel.column
     j = bank_index(s, channel.pass_, channel.repetition, channel.row, channel.operand)
     write = is_write(s, channel.pass_, channel.operand)
     commands.pim_column(s, clock, j, write)
@@ -236,3 +237,14 @@ def issue_column(s, clock):
     channel.pim_end = clock + s.parameters.cadence
     s.statistics.pim_steps += 1
     advance_position(s)
+    in_segment = channel.operand == operand and channel.column == column + 1
+    return in_segment and has_work(s)
+
+
+@compiled
+def plan_same_segment(s):
+    """Keep the plan after a step, when its rows are open, none is to be opened, and nobody else issues columns."""
+    channel = s.channel
+    write = is_write(s, channel.pass_, channel.operand)
+    channel.pim_col_at = channel.pim_next_wr if write else channel.pim_next_rd
+    channel.pim_col_own_at = channel.pim_col_at

@@ -151,6 +151,7 @@ STATE: Final = np.dtype(
         ("in_flight", np.int64, (IN_FLIGHT,)),  # ring: clocks at which outstanding requests complete
         ("passes", PASS, (MOST["passes"],)),
         ("operand_writes", np.int64, (MOST["operands"],)),
+        ("order", np.int64, (MOST["queue"] + 1,)),  # queued requests from the oldest on, then the free places
         ("queue", REQUEST, (MOST["queue"] + 1,)),
         ("substreams", SUBSTREAM, (MOST["substreams"],)),
         ("trace", TRACE_DTYPE, (TRACE_BUFFER,)),
@@ -172,6 +173,7 @@ def empty_state() -> np.ndarray:
     """State at clock 0, an array of length 1: all banks closed, nothing queued, no constraint running."""
     s = np.zeros(1, STATE)
     s["banks"]["open_row"] = -1
+    s["order"] = np.arange(MOST["queue"] + 1)
     channel = s["channel"][0]
     channel["faw"] = -NEVER
     channel["last_act"] = -NEVER
