@@ -47,11 +47,17 @@ def hash_text(text: str) -> int:
 
 @lru_cache(maxsize=1)
 def _known() -> dict[str, float]:
-    text = cache.read(_entry())
+    return _stored()
+
+
+def _stored() -> dict[str, float]:
+    """What the cache on disk holds; a damaged entry is the same as none."""
     try:
-        return dict(json.loads(text)) if text else {}
+        found = json.loads(cache.read(_entry()) or "{}")
     except ValueError:
         return {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {key: number for key, number in pairs if type(number) in (int, float) and math.isfinite(number)}
 
 
 def parse_quantity(value: str | float | int, unit: str) -> float:
@@ -76,7 +82,8 @@ def parse_quantity(value: str | float | int, unit: str) -> float:
     if key in _known():
         return _known()[key]
     number = _parse_with_pint(value, unit)
-    _known()[key] = number
+    # Other processes may have added theirs meanwhile.
+    _known().update(_stored() | {key: number})
     cache.write(_entry(), json.dumps(_known()))
     return number
 

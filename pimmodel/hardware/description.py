@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -73,7 +73,7 @@ class FieldKind:
         return self.type if isinstance(self.type, type) and issubclass(self.type, BaseModel) else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def field_kinds(model: type[BaseModel]) -> dict[str, FieldKind]:
     """Kinds of all fields that a description file may give (not `origin`, `sources` and the like)."""
     return {

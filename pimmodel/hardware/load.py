@@ -8,7 +8,7 @@ to values, for what differs from the parts as described.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,7 +19,7 @@ from pimmodel.hardware.description import Description, field_kinds, source_of, u
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.hardware.memory import Memory
 from pimmodel.hardware.pim import Pim
-from pimmodel.hardware.reading import MISSING, PLAIN, Reader, citations_of, first_problem, suggest
+from pimmodel.hardware.reading import MISSING, PLAIN, Reader, citations_of, suggest
 from pimmodel.hardware.system import System
 from pimmodel.hardware.values import UnfitError, value_in
 from pimmodel.hardware.yaml_tree import Shown, Tree, parse
@@ -89,7 +89,7 @@ def load_description(name_or_path: Name) -> Description:
     UnknownNameError, DescriptionError : as for `load_gpu`.
     """
     for kind in ("systems", "gpus", "memories", "pims"):
-        if os.fspath(name_or_path) in list_descriptions(kind):
+        if str(name_or_path) in list_descriptions(kind):
             return _load_kind(kind, name_or_path)
     text, origin, _ = _text_of(None, name_or_path)
     fields = parse(text, origin).fields
@@ -98,12 +98,14 @@ def load_description(name_or_path: Name) -> Description:
 
 
 def _load_kind(kind: str, name_or_path: Name) -> Description:
-    loaders = {"systems": load_system, "gpus": load_gpu, "memories": load_memory, "pims": load_pim}
-    result: Description = loaders[kind](name_or_path)  # type: ignore[operator]
-    return result
+    if kind == "systems":
+        return load_system(name_or_path)
+    if kind == "memories":
+        return load_memory(name_or_path)
+    return load_gpu(name_or_path) if kind == "gpus" else load_pim(name_or_path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _builtin(kind: str) -> dict[str, Any]:
     folder = files(f"pimmodel.models.{kind}")
     found = {item.name[: -len(".yaml")]: item for item in folder.iterdir() if item.name.endswith(".yaml")}
@@ -122,15 +124,14 @@ def list_descriptions(kind: str) -> list[str]:
     return list(_builtin(kind))
 
 
-def _text_of(kind: str | None, name_or_path: Name, folder: Path | None = None) -> tuple[str, str, Path | None]:
+def _text_of(kind: str | None, name_or_path: Any, folder: Path | None = None) -> tuple[str, str, Path | None]:
     """Text, origin (for messages) and folder (for relative paths; None for built-in ones) of a description."""
-    name = os.fspath(name_or_path)
-    if not isinstance(name, str):
-        name = os.fsdecode(name)
+    named_by_path = isinstance(name_or_path, os.PathLike)
+    name = os.fspath(name_or_path) if named_by_path else str(name_or_path)
     if kind is not None and name in _builtin(kind):
         return _builtin(kind)[name].read_text(encoding="utf-8"), f"{kind}/{name}.yaml", None
     path = Path(name) if folder is None else folder / name
-    named_as_file = name.endswith(_SUFFIXES) or os.sep in name or isinstance(name_or_path, os.PathLike)
+    named_as_file = name.endswith(_SUFFIXES) or os.sep in name or named_by_path
     if not named_as_file and not _exists(path):
         known = _builtin(kind) if kind else [one for each in _CLASSES for one in _builtin(each)]
         raise UnknownNameError(_ONE[kind] if kind else "description", name, known, hint=" (or give a .yaml file)")

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pimmodel.hardware.memory import Memory
 from pimmodel.hardware.description import (
     Bytes,
     Clocks,
@@ -17,6 +16,7 @@ from pimmodel.hardware.description import (
     JoulesPerBit,
     PositiveClocks,
 )
+from pimmodel.hardware.memory import Memory
 from pimmodel.hardware.values import clocks_of
 
 

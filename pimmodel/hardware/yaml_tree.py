@@ -7,6 +7,7 @@ otherwise surprise. Duplicate keys, which YAML readers silently resolve, are err
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,37 +72,56 @@ def parse(text: str, origin: str) -> Tree:
     ------
     DescriptionError : not YAML, empty, more than one document, not a mapping, a key given twice.
     """
+    # From events, not from nodes: libyaml's composer overflows the C stack on deeply nested text.
+    events = yaml.parse(text, Loader=_LOADER)
     try:
-        node = yaml.compose(text, Loader=_LOADER)
-    except RecursionError:
-        raise DescriptionError(origin, "(file)", Shown("nested too deeply"), "a mapping of fields") from None
+        tree = _document(events, origin)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{origin}:{mark.line + 1}" if mark else origin
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
         raise DescriptionError(where, "(file)", Shown(f"not YAML ({problem})"), "a YAML mapping of fields") from None
-    if node is None:
+    if tree is None or (tree.kind == "scalar" and not tree.text):
         raise DescriptionError(origin, "(file)", Shown("empty"), "a YAML mapping of fields")
-    tree = _tree(node, origin, "", 0)
     if tree.kind != "mapping":
         raise DescriptionError(origin, "(file)", tree.shown, "a mapping of fields at the top level")
     return tree
 
 
-def _tree(node: Any, origin: str, path: str, depth: int) -> Tree:
-    line = node.start_mark.line + 1
+def _document(events: Iterator[Any], origin: str) -> Tree | None:
+    tree = None
+    for event in events:
+        if isinstance(event, yaml.DocumentStartEvent):
+            if tree is not None:
+                where = f"{origin}:{event.start_mark.line + 1}"
+                raise DescriptionError(where, "(file)", Shown("more than one document"), "one YAML mapping of fields")
+            tree = _tree(next(events), events, origin, "", 0)
+    return tree
+
+
+def _tree(event: Any, events: Iterator[Any], origin: str, path: str, depth: int) -> Tree:
+    line = event.start_mark.line + 1
     if depth > _DEEPEST:
         raise DescriptionError(f"{origin}:{line}", "(file)", Shown("nested too deeply"), "a mapping of fields")
-    if isinstance(node, yaml.ScalarNode):
-        return Tree(line, "scalar", str(node.value), quoted=node.style in ("'", '"', "|", ">"))
-    if not isinstance(node, yaml.MappingNode):
-        return Tree(line, "list")
+    if isinstance(event, yaml.ScalarEvent):
+        return Tree(line, "scalar", event.value, quoted=event.style in ("'", '"', "|", ">"))
+    if isinstance(event, yaml.AliasEvent):
+        return Tree(line, "reference")
+    if isinstance(event, yaml.SequenceStartEvent):
+        for item in iter(lambda: next(events), None):
+            if isinstance(item, yaml.SequenceEndEvent):
+                return Tree(line, "list")
+            _tree(item, events, origin, path, depth + 1)
     fields: dict[str, Tree] = {}
-    for key, value in node.value:
-        name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+    for key in iter(lambda: next(events), None):
+        if isinstance(key, yaml.MappingEndEvent):
+            break
+        key_node = _tree(key, events, origin, path, depth + 1)
+        name = key_node.text if key_node.kind == "scalar" else "?"
         dotted = f"{path}.{name}" if path else name
         if name in fields:
-            here, before = key.start_mark.line + 1, fields[name].line
-            raise DescriptionError(f"{origin}:{here}", dotted, Shown(f"given twice (first in line {before})"), "once")
-        fields[name] = _tree(value, origin, dotted, depth + 1)
+            before = fields[name].line
+            where = f"{origin}:{key_node.line}"
+            raise DescriptionError(where, dotted, Shown(f"given twice (first in line {before})"), "once")
+        fields[name] = _tree(next(events), events, origin, dotted, depth + 1)
     return Tree(line, "mapping", fields=fields)
