@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def same(one, other):
         np.testing.assert_array_equal(a, b, err_msg=field.name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     policy=st.sampled_from(sorted(POLICIES)),
     pim=st.sampled_from(KERNELS),
@@ -91,7 +92,7 @@ def test_seeds_matter_and_repeat():
 def test_deeper_closed_loop_is_not_slower():
     one = scenario(POLICIES["gpu-only"])
     rates = [service_rate(one, q, cycles=200_000) for q in (1, 2, 4, 8, 16, 32, 64)]
-    assert all(b > 0.97 * a for a, b in zip(rates, rates[1:], strict=False))
+    assert all(b > 0.97 * a for a, b in itertools.pairwise(rates))
     assert rates[-1] <= 1 / 2  # tCCD_S
 
 
