@@ -15,8 +15,11 @@ from typing import Any
 
 from pimmodel import cache
 
-# Units that pint does not know under the names used here.
-_DEFINITIONS = ("FLOP = [operation] = flop", "clock = [clock_cycle] = clk")
+# Units that pint does not know under the names used here. To pint a bit is a pure number, so that 900 GHz would pass
+# for a bandwidth: here information has a dimension of its own.
+_DEFINITIONS = (
+    "FLOP = [operation] = flop", "clock = [clock_cycle] = clk", "bit = [information]", "byte = 8 * bit = B = octet",
+)  # fmt: skip
 
 
 class UnitError(ValueError):

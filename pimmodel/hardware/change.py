@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pimmodel.errors import DescriptionError, UnknownNameError
 from pimmodel.hardware.description import Description, FieldKind, field_kinds, leaves
 from pimmodel.hardware.memory import Memory, MemoryTiming
-from pimmodel.hardware.reading import first_problem
+from pimmodel.hardware.reading import first_problem, suggest
 from pimmodel.hardware.system import System
 from pimmodel.hardware.values import UnfitError, timing_at, value_in
 
@@ -18,6 +18,14 @@ D = TypeVar("D", bound=Description)
 M = TypeVar("M", bound=BaseModel)
 
 CHANGED = "changed in code"
+
+
+class UnknownParameterError(UnknownNameError):
+    """A dotted name that a description does not have; the closest at the level where it goes wrong are suggested."""
+
+    def __init__(self, dotted: str, name: str, before: str, siblings: Iterable[str], known: Iterable[str]) -> None:
+        super().__init__("parameter", dotted, known)
+        self.args = (f"unknown parameter '{dotted}': {suggest(name, siblings, before=before)}",)
 
 
 def kind_of(model: BaseModel | type[BaseModel], dotted: str) -> FieldKind:
@@ -29,9 +37,11 @@ def kind_of(model: BaseModel | type[BaseModel], dotted: str) -> FieldKind:
     """
     kind: FieldKind | None = None
     kinds = field_kinds(model if isinstance(model, type) else type(model))
-    for name in dotted.split("."):
+    steps = dotted.split(".")
+    for depth, name in enumerate(steps):
         if name not in kinds:
-            raise UnknownNameError("parameter", dotted, names_in(model))
+            before = "".join(f"{step}." for step in steps[:depth])
+            raise UnknownParameterError(dotted, name, before, kinds, names_in(model))
         kind = kinds[name]
         kinds = field_kinds(kind.part) if kind.part else {}
     assert kind is not None
@@ -120,7 +130,8 @@ def _changed(model: M, changes: Mapping[str, Any]) -> M:
         else:
             values[first] = value
     if isinstance(model, Memory):
-        values |= _reclocked(model, values["clock"], inner.get("timing", {}))
+        whole = changes["timing"].model_dump() if "timing" in changes else {}
+        values |= _retimed(model, values["clock"], whole | inner.pop("timing", {}))
     for name, part_changes in inner.items():
         values[name] = _changed(values[name], part_changes) if values[name] is not None else _no_part(name)
     if isinstance(model, System) and any(name.split(".")[0] in ("memory", "memory_channels") for name in changes):
@@ -134,13 +145,19 @@ def _no_part(name: str) -> Any:
     raise DescriptionError("given in code", name, None, "a description that has this part")
 
 
-def _reclocked(memory: Memory, clock: float, explicit: Mapping[str, Any]) -> dict[str, Any]:
-    """Timing of a memory at another clock, without the timings that are given explicitly."""
+def _retimed(memory: Memory, clock: float, explicit: Mapping[str, Any]) -> dict[str, Any]:
+    """Timing of a memory at a clock [Hz], with the timings that are given explicitly.
+
+    A tRC that is not given explicitly is raised to tRAS + tRP, which a controller keeps anyway: so each of these can be
+    swept alone.
+    """
     times = {name: time for name, time in memory.times.items() if name not in explicit}
-    if clock == memory.clock:
-        return {"times": times}
-    moved = timing_at(clock, memory.timing.model_dump() | dict(explicit), times)
-    return {"times": times, "timing": MemoryTiming(**moved)}
+    timing = memory.timing.model_dump() | dict(explicit)
+    if clock != memory.clock:
+        timing = timing_at(clock, timing, times)
+    if "tRC" not in explicit:
+        timing["tRC"] = max(timing["tRC"], timing["tRAS"] + timing["tRP"])
+    return {"times": times, "timing": MemoryTiming(**timing)}
 
 
 def _sources(model: Description, values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, str]:

@@ -132,7 +132,7 @@ def _text_of(kind: str | None, name_or_path: Any, folder: Path | None = None) ->
         return _builtin(kind)[name].read_text(encoding="utf-8"), f"{kind}/{name}.yaml", None
     path = Path(name) if folder is None else folder / name
     named_as_file = name.endswith(_SUFFIXES) or os.sep in name or named_by_path
-    if not named_as_file and not _exists(path):
+    if not name or (not named_as_file and not _exists(path)):
         known = _builtin(kind) if kind else [one for each in _CLASSES for one in _builtin(each)]
         raise UnknownNameError(_ONE[kind] if kind else "description", name, known, hint=" (or give a .yaml file)")
     return _read(path), str(path), path.parent

@@ -156,13 +156,13 @@ def citations_of(tree: Tree, origin: str) -> dict[str, str]:
     return {key: " ".join(node.text.split()) for key, node in table.fields.items()}
 
 
-def suggest(name: str, known: Iterable[str], what: str = "field") -> str:
-    """'no such field; did you mean ...?', or all that there are."""
+def suggest(name: str, known: Iterable[str], what: str = "field", before: str = "") -> str:
+    """'no such field; did you mean ...?', or all that there are; `before` is put before the names that are suggested."""
     names = list(known)
     folded = {one.lower(): one for one in names}
     close = difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.6)
     if close:
-        return f"no such {what}; did you mean {' or '.join(repr(folded[one]) for one in close)}?"
+        return f"no such {what}; did you mean {' or '.join(repr(before + folded[one]) for one in close)}?"
     return f"no such {what}; there are {', '.join(names)}" if names else f"no such {what}, for it is empty"
 
 

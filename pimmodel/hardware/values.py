@@ -29,7 +29,7 @@ def clocks_of(time: float, clock: float, down: bool = False) -> int:
     """
     product = time * clock
     nearest = round(product)
-    if abs(product - nearest) <= 1e-6 * max(1.0, abs(product)):
+    if abs(product - nearest) <= 1e-6 + 1e-9 * abs(product):
         return nearest
     return math.floor(product) if down else math.ceil(product)
 

@@ -33,18 +33,18 @@ def broken(tmp_path, kind, name, pattern, replacement):
     ("pattern", "replacement", "field", "words"),
     [
         ("^clock:", "clok:", "clok", "did you mean 'clock'"),
-        ("1.53 GHz", "1.53 GB/s", "clock", "Hz, such as '1.53 GHz'"),
+        ("value: 1.53 GHz", "value: 1.53 GB/s", "clock", "Hz, such as '1.53 GHz'"),
         ("value: 900 GB/s", "value: 900 GHz", "memory_bandwidth", "such as '900 GB/s'"),
-        ("1.53 GHz", ".nan", "clock", "more than 0 Hz"),
-        ("1.53 GHz", ".inf", "clock", "more than 0 Hz"),
-        ("1.53 GHz", "nan GHz", "clock", "more than 0 Hz"),
-        ("1.53 GHz", "-1.53 GHz", "clock", "more than 0 Hz"),
-        ("1.53 GHz", "0 GHz", "clock", "more than 0 Hz"),
-        ("1.53 GHz", "1.53", "clock", "with its unit"),
-        ("1.53 GHz", "true", "clock", "more than 0 Hz"),
-        ("1.53 GHz", "[1.53 GHz]", "clock", "more than 0 Hz"),
-        ("1.53 GHz", "", "clock", "more than 0 Hz"),
-        ("1.53 GHz", "fast", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: .nan", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: .inf", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: nan GHz", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: -1.53 GHz", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: 0 GHz", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: 1.53", "clock", "with its unit"),
+        ("value: 1.53 GHz", "value: true", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: [1.53 GHz]", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: ", "clock", "more than 0 Hz"),
+        ("value: 1.53 GHz", "value: fast", "clock", "more than 0 Hz"),
         ("value: 80,", "value: 0,", "sm_count", "a whole number, 1 or more"),
         ("value: 80,", "value: -80,", "sm_count", "a whole number, 1 or more"),
         ("value: 80,", "value: 80.5,", "sm_count", "a whole number, 1 or more"),
@@ -56,7 +56,7 @@ def broken(tmp_path, kind, name, pattern, replacement):
         ("^sm_count:.*\n", "sm_count: {value: 80}\n", "sm_count.source", "sources table"),
         ("^sm_count:.*\n", "sm_count: {source: wp}\n", "sm_count.value", "the value itself"),
         ("^sm_count:.*\n", "sm_count: {value: 80, source: ''}\n", "sm_count.source", "sources table"),
-        ("^sm_count:.*\n", "sm_count: {value: 80, source: wq}\n", "sm_count.source", "did you mean 'wp'"),
+        ("^sm_count:.*\n", "sm_count: {value: 80, source: jia}\n", "sm_count.source", "did you mean 'jia18'"),
         ("^sm_count:.*\n", "sm_count: {value: 80, sorce: wp}\n", "sm_count.sorce", "did you mean 'source'"),
         ("^sm_count:", "sm_count: {value: 1, source: wp}\nsm_count:", "sm_count", "once"),
         ("^sources:", "sources: []\nsorces:", "sources", "a mapping of keys to citations"),
@@ -179,7 +179,7 @@ def test_missing_unreadable_and_directory(tmp_path):
 
 
 def test_line_is_named(tmp_path):
-    error = broken(tmp_path, "gpus", "v100", "1.53 GHz", "1.53 parsecs")
+    error = broken(tmp_path, "gpus", "v100", "value: 1.53 GHz", "value: 1.53 parsecs")
     line = shipped("gpus", "v100").split("1.53 GHz, source")[0].count("\n") + 1
     assert error.file.endswith(f":{line}")
 

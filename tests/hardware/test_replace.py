@@ -50,12 +50,23 @@ def test_whole_part():
 
 def test_clock_of_a_memory_moves_its_times():
     faster = replace(SYSTEM, {"memory.clock": 1e9})
-    assert faster.memory == load_memory("hbm2")
+    assert leaves(faster.memory) == leaves(load_memory("hbm2"))
     assert faster.peak_bandwidth == pytest.approx(64 * 16e9)
     # A timing set by hand stays in clocks, and the others move.
     fixed = replace(SYSTEM, {"memory.timing.tRP": 14})
     moved = replace(fixed, {"memory.clock": 0.5e9, "memory.timing.tRC": 60})
     assert (moved.memory.timing.tRP, moved.memory.timing.tRAS, moved.memory.timing.tRC) == (14, 17, 60)
+
+
+def test_each_of_tras_and_trp_can_be_swept_alone():
+    timing = replace(SYSTEM, {"memory.timing.tRP": 20}).memory.timing
+    assert (timing.tRP, timing.tRC) == (20, timing.tRAS + 20)
+    assert replace(SYSTEM, {"memory.timing.tRP": 10}).memory.timing.tRC == SYSTEM.memory.timing.tRC
+
+
+def test_a_whole_timing():
+    timing = load_memory("hbm2-ramulator").timing
+    assert replace(SYSTEM, {"memory.timing": timing, "memory.clock": 1.5e9}).memory.timing == timing
 
 
 def test_stated_bandwidth_does_not_outlive_the_memory_it_was_stated_for():
@@ -68,7 +79,8 @@ def test_stated_bandwidth_does_not_outlive_the_memory_it_was_stated_for():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("gpu.clok", "gpu.clock"), ("pim.unit_per_channel", "pim.units_per_channel"), ("memory.timing.tCCDL", "tCCD_L"),
-     ("window", "known"), ("gpu.clock.rate", "gpu.clock"), ("", "known"), ("sources", "known"), ("origin", "known")],
+     ("window", "gpu, memory"), ("gpu.clock.rate", "gpu.clock"), ("", "gpu, memory"),
+     ("sources", "gpu, memory"), ("origin", "gpu, memory")],
 )  # fmt: skip
 def test_unknown_names(name, hint):
     with pytest.raises(UnknownNameError, match=hint):

@@ -69,7 +69,7 @@ def test_wanted_names_are_there():
      ("titan_xp", 12.15)],
 )  # fmt: skip
 def test_fp32_peak_is_the_data_sheets(name, teraflops):
-    assert load_gpu(name).fp32_peak / 1e12 == pytest.approx(teraflops, rel=0.005)
+    assert load_gpu(name).fp32_peak / 1e12 == pytest.approx(teraflops, rel=0.006)  # they round to three digits
 
 
 def test_v100_values_in_si():
