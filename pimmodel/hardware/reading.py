@@ -157,7 +157,7 @@ def citations_of(tree: Tree, origin: str) -> dict[str, str]:
 
 
 def suggest(name: str, known: Iterable[str], what: str = "field", before: str = "") -> str:
-    """'no such field; did you mean ...?', or all that there are; `before` is put before the names that are suggested."""
+    """'no such field; did you mean ...?', or all that there are; `before` goes before suggested names."""
     names = list(known)
     folded = {one.lower(): one for one in names}
     close = difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.6)

@@ -93,8 +93,7 @@ def _document(events: Iterator[Any], origin: str) -> Tree | None:
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
             if tree is not None:
-                where = f"{origin}:{event.start_mark.line + 1}"
-                raise DescriptionError(where, "(file)", Shown("more than one document"), "one YAML mapping of fields")
+                raise DescriptionError(origin, "(file)", Shown("more than one document"), "one YAML mapping of fields")
             tree = _tree(next(events), events, origin, "", 0)
     return tree
 
