@@ -117,6 +117,7 @@ def issue(s, clock):
     make_plans(s, clock)
     if p.policy == state.CONCURRENT:
         issue_both(s, clock, row_bus_taken)
+        forget_plans(s)  # who had to give way plans anew: an older request may be ready by then
         return
     acted = False
     if channel.owner == cmd.HOST:
@@ -154,9 +155,7 @@ def issue_both(s, clock, row_bus_taken):
     if pim_can and (pim_next or not host_can):
         pim.issue_column(s, clock)
         forget_plans(s)
-    elif host_can and pim_next and channel.pim_col_own_at <= clock:
-        channel.host_valid = 0  # by the time it may, an older request may be ready too
-    elif host_can:
+    elif host_can and not (pim_next and channel.pim_col_own_at <= clock):
         host.issue_column(s, clock)
         forget_plans(s)
     if row_bus_taken:
