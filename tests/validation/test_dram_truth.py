@@ -8,9 +8,10 @@ from collections.abc import Callable
 from math import isnan
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pimmodel.validation import dram_truth
-from pimmodel.validation.dram_tables import TruthFolderError, read_folder
+from pimmodel.validation.dram_tables import Case, TruthFolderError, read_folder
 from pimmodel.validation.dram_truth import default_folder, outside, validate_dram
 from pimmodel.validation.report import Row
 
@@ -138,9 +139,9 @@ def test_band_counts_only_the_distance_outside(folder: Path, always_1010: list[i
     line = "{},hbm2_2000,x,off,unbounded,alternating_bursts_same_stream,single_bank,0.5,4,64,{}\n"
     write(folder, line.format("ramulator2", 900), line.format("dramsim3", 1000), head=head, name="mixed_rw.csv")
     band = [row for row in validate_dram(folder) if "band" in row.quantity]
-    assert [(row.n, row.met) for row in band] == [(1, True)]
-    assert band[0].worst == pytest.approx(0.01)  # 1010 against 900 to 1000
-    assert "dramsim3 and ramulator2" in band[0].quantity
+    assert [(row.n, row.target) for row in band] == [(1, ""), (1, "worst <= 10 %")]  # one queue; batches of writes
+    assert [row.worst for row in band] == pytest.approx([0.01, 0.01])  # 1010 against 900 to 1000
+    assert all("dramsim3 and ramulator2" in row.quantity for row in band)
 
 
 def test_stream_that_one_simulator_ran_has_no_band(folder: Path, always_1010: list[int]):
@@ -191,3 +192,46 @@ def test_tables_of_the_library_can_be_read_in_full():
         dram_truth.BAND_FILES + dram_truth.POINT_FILES + ("random_load",)
     )
     assert set(content.parts) == {"hbm2_2000", "stockHBM2_8Gb_x128"}
+
+
+def test_clock_per_bank_of_one_simulator_is_counted_from_the_rows_that_it_opens(folder: Path):
+    """Two rows of bank 0, then one of another group: only that opens a row in another bank than the request before."""
+    line = GOOD.replace("ramulator2", "dramsim3")
+    content = read_folder(write(folder, line, GOOD, line.replace("off,1,", "off,16,")))
+    requests = np.array([(0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 1, 0), (0, 0, 1, 0, 0, 0), (0, 0, 0, 0, 1, 1)])
+    assert [dram_truth.extra_clocks(case, requests) for case in content.cases] == [1, 0, 0]
+
+
+# ------------------------------------------------------------------------------------------ simulator against tables
+
+
+def short(case: Case) -> bool:
+    """A few hundred lines of all point tables in order and with full queues."""
+    return case.setting[2] == "FRFCFS-RowHit" and case.file in ("sequential", "row_conflict") and not case.refresh
+
+
+def unmet(rows: list[Row]) -> list[str]:
+    return [f"{row.data}: {row.quantity}: worst {row.worst:.3f}" for row in rows if row.met is False]
+
+
+def test_simulator_agrees_in_order_and_with_full_queues():
+    rows = validate_dram(select=short)
+    assert len(rows) == 6  # two tables, windows 1, 16 and unbounded
+    assert unmet(rows) == []
+
+
+@pytest.mark.slow
+def test_simulator_agrees_with_all_tables_as_far_as_policies_are_the_same():
+    """The four point rows left out differ by policy, see the module's docstring; their medians still hold."""
+    rows = validate_dram()
+    in_order = [row for row in rows if "refresh off, window 1" in row.quantity and "window 16" not in row.quantity]
+    assert len(in_order) == 12
+    assert unmet(in_order) == []
+    hits_first = [row for row in rows if "FRFCFS-RowHit" in row.quantity]
+    assert unmet(hits_first) == []
+    refreshed = [row for row in rows if "refresh on" in row.quantity]
+    assert unmet(refreshed) == []
+    points = [row for row in rows if row.data in dram_truth.POINT_FILES and row.target]
+    assert max(row.median for row in points) <= 0.01
+    bands = [row for row in rows if "band" in row.quantity and "window unbounded" in row.quantity]
+    assert unmet(bands) == []
