@@ -35,8 +35,21 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "launch": SymbolInfo("launch overhead of one kernel", "s", r"t_{launch}", zero=True),
     "kernels": SymbolInfo("kernels launched", "1", r"n_k", integer=True, zero=True),
     # DRAM timing (JEDEC names)
+    "tCCD_S": _clocks("column to column, other bank group", r"t_{CCD\_S}"),
+    "tCCD_L": _clocks("column to column, same bank group", r"t_{CCD\_L}"),
+    "tRP": _clocks("precharge to activate", r"t_{RP}"),
+    "tRAS": _clocks("activate to precharge", r"t_{RAS}"),
+    "tRC": _clocks("activate to activate, same bank", r"t_{RC}"),
+    "tRCD": _clocks("activate to column, of the direction at hand", r"t_{RCD}"),
+    "tRRD": _clocks("activate to activate, other bank (short or long as the order of banks has it)", r"t_{RRD}"),
+    "tFAW": _clocks("four-activate window", r"t_{FAW}"),
     "tRFC": _clocks("refresh cycle time, all banks", r"t_{RFC}"),
     "tREFI": _clocks("refresh interval", r"t_{REFI}"),
+    "tail": _clocks("last column to precharge: tRTP of a read, CWL + tBL + tWR of a write", r"t_{tail}"),
+    # Streams
+    "columns": SymbolInfo("columns per row visit", "1", r"n", integer=True),
+    "banks": SymbolInfo("banks in turn", "1", r"k", integer=True),
+    "column_gap": SymbolInfo("clocks per column command on the bus that limits", "clock", r"t_{col}"),
     # PIM
     "units": SymbolInfo("PIM units per channel", "1", r"U", integer=True),
     "channels": SymbolInfo("memory channels", "1", r"N_{ch}", integer=True),

@@ -122,3 +122,105 @@ def emit_comparison(results: Sequence[Estimate], form: str, output: Path | None)
     headers = ("policy", "step time", "images/s", "GPU busy", "PIM busy", "vs gpu-only", "vs serial")
     emit(table(title, headers, cells, (False,) + (True,) * 6), output)
     return None
+
+
+def emit_names(kind: str, form: str, output: Path | None) -> None:
+    """Built-in networks or descriptions, one a line."""
+    rows = _network_rows() if kind == "networks" else _description_rows(kind)
+    if form == "json":
+        return emit(json.dumps({"schema": "pimmodel/names/1", "kind": kind, "names": rows}, indent=2), output)
+    if form == "csv":
+        return emit(csv_text(rows), output)
+    headers = list(rows[0])
+    numbers = [header in ("parameters", "macs") for header in headers]
+    cells = [
+        [format_quantity(value, "") if isinstance(value, int) else str(value) for value in row.values()] for row in rows
+    ]
+    emit(table(f"Built-in {kind}", headers, cells, numbers), output)
+    return None
+
+
+def _network_rows() -> list[dict[str, Any]]:
+    from pimmodel.models import networks
+
+    rows = []
+    for name in networks.names():
+        network = networks.build(name, batch=1)
+        rows.append({"name": name, "layers": str(len(network)), "parameters": network.parameters,
+                     "macs": network.macs, "image": str(networks.usual_image_size(name))})  # fmt: skip
+    return rows
+
+
+def _description_rows(kind: str) -> list[dict[str, Any]]:
+    from pimmodel.hardware import load
+
+    loaders = {
+        "gpus": load.load_gpu,
+        "memories": load.load_memory,
+        "pims": load.load_pim,
+        "systems": load.load_system,
+    }
+    return [{"name": name, "title": loaders[kind](name).title} for name in load.list_descriptions(kind)]  # type: ignore[arg-type,operator]
+
+
+def emit_description(name: str, form: str, output: Path | None) -> None:
+    """Every value of a hardware description with unit and source, or the layers of a network."""
+    from pimmodel.errors import UnknownNameError
+    from pimmodel.hardware.load import load_description
+    from pimmodel.models import networks
+
+    if name in networks.names() or name.endswith(".onnx"):
+        return _emit_network(name, form, output)
+    try:
+        description = load_description(name)
+    except UnknownNameError as error:
+        raise UnknownNameError("name", name, [*error.known, *networks.names()]) from None
+    from pimmodel.hardware.description import entries
+
+    rows = [{"field": one.name, "value": one.value, "unit": one.unit or "", "source": one.source}
+            for one in entries(description)]  # fmt: skip
+    if form == "json":
+        document = {"schema": "pimmodel/description/1", "name": description.name, "title": description.title,
+                    "values": rows}  # fmt: skip
+        return emit(json.dumps(document, indent=2), output)
+    if form == "csv":
+        return emit(csv_text(rows), output)
+    cells = [(row["field"], _value(row["value"], row["unit"]), row["source"]) for row in rows]
+    text = table(f"{description.name}: {description.title}", ("field", "value", "source"), cells, (False, True, False))
+    multiple = getattr(description, "bandwidth_multiple", None)
+    if multiple is not None:
+        text += (
+            f"\nderived: PIM bandwidth = {multiple:g} x the host's peak of {_value(description.peak_bandwidth, 'B/s')}"  # type: ignore[attr-defined]
+        )
+    emit(text, output)
+    return None
+
+
+def _value(value: Any, unit: str) -> str:
+    if isinstance(value, float) and unit in ("B/s", "Hz", "s", "FLOP/s", "W", "J", "J/bit"):
+        return format_quantity(value, unit, digits=4)
+    return f"{value:g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()
+
+
+def _emit_network(name: str, form: str, output: Path | None) -> None:
+    from pimmodel.load import load_network
+
+    network = load_network(name, batch=1)
+    rows: list[dict[str, Any]] = [
+        {"layer": layer.name, "type": layer.op.kind, "output": _shape(layer.output_shape),
+         "parameters": layer.parameters, "macs": layer.macs}
+        for layer in network
+    ]  # fmt: skip
+    if form == "json":
+        document = {"schema": "pimmodel/network/1", "name": network.name, "batch": network.batch,
+                    "parameters": network.parameters, "macs": network.macs, "layers": rows}  # fmt: skip
+        return emit(json.dumps(document, indent=2), output)
+    if form == "csv":
+        return emit(csv_text(rows), output)
+    cells = [(row["layer"], row["type"], row["output"], format_quantity(row["parameters"], ""),
+              format_quantity(row["macs"], "")) for row in rows]  # fmt: skip
+    text = table(f"{network.name}, batch 1", ("layer", "type", "output", "parameters", "MACs"), cells,
+                 (False, False, False, True, True))  # fmt: skip
+    total = f"{format_quantity(network.parameters, '')}parameters, {format_quantity(network.macs, 'MAC')} forward"
+    emit(f"{text}\n{total}", output)
+    return None
