@@ -29,6 +29,8 @@ def record(s, clock, kind, owner, group, bank, row, column):
 @compiled
 def record_bank(s, clock, kind, owner, b, row, column):
     """Append a command that names one bank."""
+    if not s.parameters.tracing:
+        return
     groups = s.parameters.groups
     record(s, clock, kind, owner, b % groups, b // groups, row, column)
 

@@ -34,7 +34,7 @@ def start_visit(s, i):
     sub.label = channel.next_row_label
     channel.next_row_label += 1
     sub.write = np.int64(np.int64(random_bits(channel) >> np.uint64(11)) < p.write_threshold)
-    sub.place = 0
+    sub.step = sub.column = 0
 
 
 @compiled
@@ -43,7 +43,9 @@ def start_source(s):
     channel, p = s.channel, s.parameters
     for i in range(p.substreams):
         start_visit(s, i)
-        s.substreams[i].place = random_below(channel, p.spread * p.columns)
+        place = random_below(channel, p.spread * p.columns)
+        s.substreams[i].step = place % p.spread
+        s.substreams[i].column = place // p.spread
     draw_need(s)
 
 
@@ -77,6 +79,7 @@ def enqueue(s, clock, b, row, column, write, arrival):
     s.statistics.generated += 1
     if channel.host_valid:
         plan_youngest(s, clock + 1)
+    channel.busy_banks += s.banks[b].queued == 0
     s.banks[b].queued += 1
 
 
@@ -85,13 +88,20 @@ def next_of_stream(s, clock):
     """Generate the next request of the reference stream: sub-streams in turn, banks in turn within a visit."""
     channel, p = s.channel, s.parameters
     sub = s.substreams[channel.next_substream]
-    b = (sub.first_bank + sub.place % p.spread) % p.host_banks
-    column = (sub.place // p.spread) % p.columns_per_row
+    b = sub.first_bank + sub.step
+    while b >= p.host_banks:  # spread may exceed the banks that a partition leaves
+        b -= p.host_banks
+    column = sub.column if sub.column < p.columns_per_row else sub.column % p.columns_per_row
     enqueue(s, clock, b, sub.label, column, sub.write, clock)
-    sub.place += 1
-    if sub.place == p.spread * p.columns:
-        start_visit(s, channel.next_substream)
-    channel.next_substream = (channel.next_substream + 1) % p.substreams
+    sub.step += 1
+    if sub.step == p.spread:
+        sub.step = 0
+        sub.column += 1
+        if sub.column == p.columns:
+            start_visit(s, channel.next_substream)
+    channel.next_substream += 1
+    if channel.next_substream == p.substreams:
+        channel.next_substream = 0
 
 
 @compiled
@@ -225,39 +235,55 @@ def plan(s, now):
     channel, p = s.channel, s.parameters
     channel.host_valid = 1
     channel.host_only = -1
-    channel.host_col_at = channel.host_row_at = state.NEVER
     served = direction(channel, p)
     capped_bank, capped_row, only = -1, -1, -1
-    seen = hit = np.uint64(0)
+    seen = hit = undecided = np.uint64(0)
     found = 0
+    unseen = channel.busy_banks
+    soonest = max(now, min(channel.next_rd, channel.next_wr))  # no column goes earlier, so who can go then is found
+    col_at, col = state.NEVER, -1
     first = True
     for i in range(channel.queued):
         entry = s.queue[s.order[i]]
-        if served >= 0 and entry.write != served:
+        write, b, row = entry.write, entry.bank, entry.row
+        if served >= 0 and write != served:
             continue
-        b = entry.bank
         bit = np.uint64(1) << np.uint64(b)
         bank = s.banks[b]
+        open_row = bank.open_row
         if first:
             first = False
             if entry.passed >= p.starvation_cap:
-                capped_bank, capped_row = b, entry.row
-                if bank.open_row == entry.row:
-                    only = channel.host_only = entry.write
-        if bank.open_row == entry.row:
+                capped_bank, capped_row = b, row
+                if open_row == row:
+                    only = channel.host_only = write
+        if open_row == row:
             hit |= bit
-            barred = b == channel.blocked_bank or (b == capped_bank and entry.row != capped_row)
-            if not (barred or (only >= 0 and entry.write != only)):
-                at = max(now, column_ready(s, b, entry.write))
-                if at < channel.host_col_at:
-                    channel.host_col_at = at
-                    channel.host_col = i
+            if col_at > soonest:
+                barred = b == channel.blocked_bank or (b == capped_bank and row != capped_row)
+                if not (barred or (only >= 0 and write != only)):
+                    at = max(now, column_ready(s, b, write))
+                    if at < col_at:
+                        col_at, col = at, i
         elif not seen & bit:
             s.candidates[found] = i
             found += 1
-        seen |= bit
-    if found == 0:
-        return
+            if open_row >= 0:
+                undecided |= bit
+        if not seen & bit:
+            seen |= bit
+            unseen -= 1
+        if unseen == 0 and col_at <= soonest and not undecided & ~hit:
+            break  # neither a better column nor another row command is to be found among the younger
+    channel.host_col_at, channel.host_col = col_at, col
+    plan_row(s, now, found, hit, capped_bank)
+
+
+@compiled
+def plan_row(s, now, found, hit, capped_bank):
+    """Earliest row command for the oldest requests of the banks whose row is not open."""
+    channel = s.channel
+    row_at, row = state.NEVER, -1
     for k in range(found):
         i = s.candidates[k]
         b = s.queue[s.order[i]].bank
@@ -267,14 +293,14 @@ def plan(s, now):
         if bank.open_row < 0:
             at = max(now, act_ready(s, b))
         elif hit & (np.uint64(1) << np.uint64(b)) and b != capped_bank:
-            continue
+            continue  # the row that is open is still wanted
         elif bank.owner != cmd.HOST and bank.served == 0:
             continue  # the PIM has yet to use the row that it opened
         else:
             at = max(now, pre_ready(s, b))
-        if at < channel.host_row_at:
-            channel.host_row_at = at
-            channel.host_row = i
+        if at < row_at:
+            row_at, row = at, i
+    channel.host_row_at, channel.host_row = row_at, row
 
 
 @compiled
@@ -348,6 +374,7 @@ def issue_column(s, clock):
     s.in_flight[(channel.ring_head + channel.in_flight) % size] = done
     channel.in_flight += 1
     s.banks[entry.bank].queued -= 1
+    channel.busy_banks -= s.banks[entry.bank].queued == 0
     channel.queued_writes -= entry.write
     channel.queued -= 1
     for k in range(i):

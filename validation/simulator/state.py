@@ -89,7 +89,7 @@ CHANNEL: Final = np.dtype(
         *_integers("refreshes", "refreshes_now", "blocked_bank", "next_refpb"),
         *_integers("last_column_owner", "last_row_owner"),
         # host queue and source
-        *_integers("queued", "queued_writes", "draining", "in_flight", "ring_head"),
+        *_integers("queued", "queued_writes", "busy_banks", "draining", "in_flight", "ring_head"),
         *_integers("credit", "need", "was_stalled", "next_substream", "next_row_label", "generated"),
         *_integers("host_end", "pim_end", "list_next", "list_loaded", "list_more", "logged"),
         ("random", np.uint64),
@@ -123,7 +123,7 @@ GROUP: Final = np.dtype(_integers("next_act", "next_rd", "next_wr", "pim_next_rd
 REQUEST: Final = np.dtype(
     _integers("bank", "row", "column", "write", "born", "arrival", "passed", "row_commands"), align=True
 )
-SUBSTREAM: Final = np.dtype(_integers("first_bank", "label", "write", "place"), align=True)
+SUBSTREAM: Final = np.dtype(_integers("first_bank", "label", "write", "step", "column"), align=True)
 LOG: Final = np.dtype(_integers("arrival", "born", "issued", "done", "write"), align=True)
 PASS: Final = np.dtype(_integers("first_operand", "operands", "rows"), align=True)
 
