@@ -22,4 +22,4 @@ def _drop_stale_cache(package: Path) -> None:
 
 
 _drop_stale_cache(Path(__file__).parent)
-compiled = njit(cache=True)
+compiled = njit(cache=True, error_model="numpy")
