@@ -161,6 +161,7 @@ def _read_table(table: Path, folder: Folder) -> None:
                     f"{table.name} line {line}: dram_config '{entry['dram_config']}' is not in {TIMING_FILE} ({known})"
                 )
             try:
+                _check_size(entry["dram_config"], folder.parts[entry["dram_config"]][1])
                 folder.cases.append(_case(table.stem, line, entry))
             except (UnknownNameError, ValueError) as error:
                 skipped.setdefault(str(error), []).append(line)
@@ -168,6 +169,15 @@ def _read_table(table: Path, folder: Folder) -> None:
         shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
         what = f"{len(numbers)} skipped, line{'s' if len(numbers) > 1 else ''} {shown}"
         folder.notes.append(Row.note(table.stem, f"{what}: {reason}", len(numbers)))
+
+
+def _check_size(config: str, shape: Organisation) -> None:
+    """ValueError where a part is smaller than the streams."""
+    found = (shape.bank_groups, shape.banks_per_group, shape.columns_per_row)
+    needed = (streams.GROUPS, streams.BANKS, streams.COLUMNS)
+    if any(have < need for have, need in zip(found, needed, strict=True)):
+        sizes = " x ".join(map(str, found)), " x ".join(map(str, needed))
+        raise ValueError(f"{config} has {sizes[0]} groups, banks and columns; the streams need {sizes[1]}")
 
 
 def _check_columns(table: Path, found: Any) -> None:

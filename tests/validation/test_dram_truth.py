@@ -90,6 +90,13 @@ def test_timing_that_no_part_has_is_named(folder: Path, name: str, value: object
         validate_dram(write(folder, GOOD))
 
 
+def test_part_that_is_too_small_for_the_streams_is_named(folder: Path):
+    path = folder / "timing_parameters.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"bankgroups": 4', '"bankgroups": 2'), encoding="utf-8")
+    (row,) = validate_dram(write(folder, GOOD))
+    assert "hbm2_2000 has 2 x 4 x 32 groups, banks and columns; the streams need 4 x 4 x 32" in row.quantity
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
