@@ -9,14 +9,14 @@ differ by up to a factor of two: there the target is the band that they span.
 
 In order (window 1) both agree to 0.2 %, so the residue elsewhere is policy, not timing. What is known of it:
 
-- Ramulator starts a batch of writes also when no read waits, and then finishes it (read in its source; tried in a copy of
-  the simulator: 65 % median error of mixed streams at window 16 falls to 0.4 %).
+- Ramulator starts a batch of writes also when no read waits, and then finishes it (read in its source; tried in a copy
+  of the simulator: 65 % median error of mixed streams at window 16 falls to 0.4 %).
 - Ramulator moves a request whose row it has opened out of its queue, so its 32 entries are a few more (read in its
   source; 48 entries bring most, not all, of the mixed streams with full queues closer).
 - One queue in order of age is faster than both where reads and writes to different rows of a bank alternate (measured).
 - `FRFCFS` of Ramulator seems to close rows that queued requests still hit; `FRFCFS-RowHit` and `replay` do not.
-- DRAMsim3 keeps a queue per bank. That may put the banks out of step and hide their row changes behind each other, where
-  oldest-first lets all banks of an interleaved stream run out of columns at once (39 % in one case; not tested).
+- DRAMsim3 keeps a queue per bank. That may put the banks out of step and hide their row changes behind each other,
+  where oldest-first lets all banks of an interleaved stream run out of columns at once (39 % in one case; not tested).
 """
 
 from __future__ import annotations
