@@ -46,7 +46,8 @@ Rules of the commands
   tCCD_S since the last host column elsewhere; read to write `timing.read_to_write` from any host read; write to read
   `write_to_read_same_group` or `write_to_read_other_group` from the last host write there.
 - PIM_RD, PIM_WR: one column in bank j of every (active) unit: the row open in each, tRCDRD or tRCDWR since its
-  activate. `kernel.cadence` since the last step; PIM_WR to PIM_RD `kernel.write_to_read` (None: `write_to_read_same_group`),
+  activate. `kernel.cadence` since the last step; PIM_WR to PIM_RD `kernel.write_to_read` (None:
+  `write_to_read_same_group`),
   PIM_RD to PIM_WR `kernel.read_to_write` (None: cadence), both never less than the cadence. A step occupies the column
   path of every bank group it touches: tCCD_L to and from any host column in that group; a write of either side to a
   read of the other in the same group needs `write_to_read_same_group`. It does not use the external data bus, so
