@@ -35,7 +35,8 @@ class UnknownNameError(PimModelError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name, self.known = name, sorted(known)
-        close = difflib.get_close_matches(name.lower(), self.known, n=3, cutoff=0.6)
+        spelt = {one.lower(): one for one in self.known}
+        close = [spelt[one] for one in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.6)]
         advice = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(self.known)}"
         super().__init__(f"unknown {what} '{name}'; {advice}{hint}")
 

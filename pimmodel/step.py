@@ -26,11 +26,20 @@ Policy = Literal["gpu-only", "serial", "ideal"]
 POLICIES: tuple[Policy, ...] = ("gpu-only", "serial", "ideal")
 SCHEMA = "pimmodel/estimate/1"
 
-_POLICY_NOTES = {
+_POLICY_NOTES: dict[Policy, str] = {
     "gpu-only": "all tasks on the GPU, one after another",
     "serial": "CONV on the GPU, non-CONV on the PIM, one after another",
     "ideal": "lower bound: GPU and PIM overlap perfectly, memory shared in turns",
 }
+_BOUND_NOTES = {
+    "work": "the busy time of GPU or PIM",
+    "memory": "the time that both need the memory for",
+    "path": "the longest chain of dependent tasks",
+}
+
+
+# Where a task's time is shown; all others are backward.
+_COLUMNS = {"FP": "forward_s", "FWD": "forward_s", "UPD": "update_s"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +77,11 @@ class Step:
 class Estimate:
     """Estimated time of one training step under one policy.
 
+    policy : `gpu-only` and `serial` run all tasks one after another, on the GPU alone or with all PIM-eligible tasks on
+        the PIM; `ideal` is no schedule but the lower bound of all (:class:`pimmodel.schedule.bound.Bound`)
     time : time of the step [s]
-    host_time, pim_time : busy time of GPU and PIM [s]
+    host_time, pim_time : busy time of GPU and PIM [s]; under `ideal` those of the split that balances the two
+    on_pim : share of each task that the PIM does, shape (T,) [1]; fractions occur under `ideal` only
     step : the tasks and their times on both sides
     """
 
@@ -77,6 +89,7 @@ class Estimate:
     time: float
     host_time: float
     pim_time: float
+    on_pim: Floats = field(repr=False)
     step: Step = field(repr=False)
 
     @property
@@ -90,33 +103,33 @@ class Estimate:
 
     @functools.cached_property
     def layers(self) -> pd.DataFrame:
-        """One row per layer: times in s, traffic in B, and where its work runs."""
+        """One row per layer: busy times in s, traffic in B, and where its work runs.
+
+        The times of all layers add up to `host_time + pim_time`, which is `time` except under `ideal`.
+        """
         import pandas as pd
 
         return pd.DataFrame(self.layer_rows()).set_index("layer")
 
     def layer_rows(self) -> list[dict[str, Any]]:
         """The rows of `layers` as plain dicts."""
-        step, on_pim = self.step, self._on_pim()
+        step = self.step
         rows: dict[str, dict[str, Any]] = {}
         for layer in step.network:
             rows[layer.name] = {
                 "layer": layer.name, "type": layer.op.kind, "output_shape": list(layer.output_shape),
-                "parameters": layer.parameters, "macs": layer.macs, "training_flops": 0.0, "traffic_bytes": 0,
+                "parameters": layer.parameters, "macs": layer.macs, "training_flops": 0, "traffic_bytes": 0,
                 "forward_s": 0.0, "backward_s": 0.0, "update_s": 0.0, "runs_on": "",
             }  # fmt: skip
-        for task, host, pim, moved in zip(step.tasks, step.host, step.pim, on_pim, strict=True):
+        host, pim = (1 - self.on_pim) * step.host, self.on_pim * np.nan_to_num(step.pim)
+        for task, share, time in zip(step.tasks, self.on_pim, host + pim, strict=True):
             row = rows[task.layer]
-            column = {"FP": "forward_s", "FWD": "forward_s", "UPD": "update_s"}.get(task.phase, "backward_s")
-            row[column] += float(pim if moved else host)
+            row[_COLUMNS.get(task.phase, "backward_s")] += float(time)
             row["training_flops"] += task.flops
             row["traffic_bytes"] += task.bytes
-            place = "PIM" if moved else "GPU"
-            row["runs_on"] = "+".join(sorted({*filter(None, row["runs_on"].split("+")), place}))
+            places = {place for place, runs in (("GPU", share < 1), ("PIM", share > 0)) if runs}
+            row["runs_on"] = "+".join(sorted({*filter(None, row["runs_on"].split("+")), *places}))
         return list(rows.values())
-
-    def _on_pim(self) -> list[bool]:
-        return list(_placement(self.step, self.policy))
 
     def to_dict(self) -> dict[str, Any]:
         """All figures in SI units, in the layout of `pimmodel/report/estimate.schema.json`."""
@@ -151,10 +164,10 @@ class Estimate:
             f"training step  {format_quantity(self.time, 's')}   ({self.images_per_second:.0f} images/s)",
             f"GPU busy       {format_quantity(self.host_time, 's')}   ({self.host_time / self.time:.0%})",
             f"PIM busy       {format_quantity(self.pim_time, 's')}   ({self.pim_time / self.time:.0%})",
-            f"lower bound    {format_quantity(step.bound.time, 's')}   (set by {step.bound.active})",
+            f"lower bound    {format_quantity(step.bound.time, 's')}   (set by {_BOUND_NOTES[step.bound.active]})",
         ]
-        others = [policy for policy in POLICIES if policy != self.policy]
-        lines += [f"speedup over {policy:9} {self.speedup_over(policy):.3f}" for policy in others]
+        lines += [f"speedup over {other:9} {self.speedup_over(other):.3f}" for other in POLICIES[:2]]
+        lines.append(f"perfect overlap would be {self.time / step.bound.time:.3f} times as fast")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -176,10 +189,21 @@ def prepare(
 ) -> Step:
     """Expand the training step once, for estimates under several policies."""
     options = TrainingOptions(precision, optimizer, fuse_activation)
-    return Step(network, system, options, training_step(network, options))
+    graph = training_step(network, options)
+    if not graph:
+        raise PimModelError(f"network {network.name}: there is nothing to train")
+    return Step(network, system, options, graph)
 
 
-def estimate(network: Network, system: System, policy: Policy | None = None, **options: Any) -> Estimate:
+def estimate(
+    network: Network,
+    system: System,
+    policy: Policy | None = None,
+    *,
+    precision: Precision = "fp32",
+    optimizer: Optimizer = "sgd-momentum",
+    fuse_activation: bool = False,
+) -> Estimate:
     """Time of one training step.
 
     Parameters
@@ -187,39 +211,45 @@ def estimate(network: Network, system: System, policy: Policy | None = None, **o
     network : from `load_network`
     system : from `load_system`
     policy : "gpu-only", "serial" or "ideal"; default: the system's own
-    options : precision ("fp32", "fp16"), optimizer ("sgd", "sgd-momentum", "adam"), fuse_activation (bool)
+    precision : "fp32", or "fp16" with fp32 master weights
+    optimizer : "sgd", "sgd-momentum" or "adam"
+    fuse_activation : whether an activation that alone follows a batch norm is computed in its passes
 
     Raises
     ------
     UnknownNameError : no such policy.
+    NetworkError : no such precision or optimizer, or a network that cannot be trained.
     """
-    return _estimate(prepare(network, system, **options), policy or system.controller.policy)
+    step = prepare(network, system, precision=precision, optimizer=optimizer, fuse_activation=fuse_activation)
+    return _estimate(step, policy or system.controller.policy)
 
 
-def compare(network: Network, system: System, **options: Any) -> list[Estimate]:
-    """The estimates of all policies, for the same step."""
-    step = prepare(network, system, **options)
+def compare(
+    network: Network,
+    system: System,
+    *,
+    precision: Precision = "fp32",
+    optimizer: Optimizer = "sgd-momentum",
+    fuse_activation: bool = False,
+) -> list[Estimate]:
+    """The estimates of all policies for the same step, in the order of `POLICIES`; arguments as for `estimate`."""
+    step = prepare(network, system, precision=precision, optimizer=optimizer, fuse_activation=fuse_activation)
     return [_estimate(step, policy) for policy in POLICIES]
-
-
-def _placement(step: Step, policy: str) -> Any:
-    """Whether each task runs on the PIM: all eligible ones, except under `gpu-only`.
-
-    The ideal puts each where it is faster.
-    """
-    if policy == "gpu-only":
-        return np.zeros(len(step.tasks), dtype=bool)
-    if policy == "ideal":
-        return step.pim < step.host
-    return ~np.isnan(step.pim)
 
 
 def _estimate(step: Step, policy: str) -> Estimate:
     if policy not in POLICIES:
         raise UnknownNameError("policy", policy, POLICIES)
-    if not step.tasks:
-        raise PimModelError(f"network {step.network.name}: there is nothing to train")
-    moved = _placement(step, policy)
-    host, pim = float(step.host[~moved].sum()), float(step.pim[moved].sum())
-    time = step.bound.time if policy == "ideal" else host + pim
-    return Estimate(policy, time, host, pim, step)
+    on_pim = _share_on_pim(step, policy)
+    host = float(((1 - on_pim) * step.host).sum())
+    pim = float((on_pim * np.nan_to_num(step.pim)).sum())
+    return Estimate(policy, step.bound.time if policy == "ideal" else host + pim, host, pim, on_pim, step)
+
+
+def _share_on_pim(step: Step, policy: Policy) -> Floats:
+    """Share of each task that runs on the PIM, shape (T,) [1]: all of the eligible ones under `serial`."""
+    if policy == "gpu-only":
+        return np.zeros(len(step.tasks))
+    if policy == "ideal":
+        return step.bound.on_pim
+    return np.where(np.isnan(step.pim), 0.0, 1.0)

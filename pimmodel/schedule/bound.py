@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import networkx as nx
 import numpy as np
@@ -15,13 +15,16 @@ class Bound:
     """Three bounds of a step [s]; the largest holds.
 
     work : host and PIM share the eligible work perfectly and never wait
-    memory : host and PIM take turns on the memory, each at its full bandwidth
+    memory : host and PIM take turns on the memory, which each keeps for as long as its task is bound by it; a PIM
+        task keeps it for the whole of its exclusive time
     path : the longest chain of dependent tasks, chunks of channelwise edges overlapping perfectly
+    on_pim : share of each task that the PIM does in the split behind `work`, shape (T,) [1]
     """
 
     work: float
     memory: float
     path: float
+    on_pim: Floats = field(repr=False, compare=False)
 
     @property
     def time(self) -> float:
@@ -48,30 +51,31 @@ def lower_bound(graph: nx.DiGraph, host: Floats, pim: Floats, host_memory: Float
     -------
     Bound; each of its parts is minimised on its own, so their maximum is a bound of the joint optimum.
     """
-    least = np.fmin(host, pim)
+    on_pim = balanced_split(host, pim)
+    work = max(float(((1 - on_pim) * host).sum()), float((on_pim * np.nan_to_num(pim)).sum()))
     memory = float(np.fmin(host_memory, pim).sum())
-    return Bound(_shared_work(host, pim), memory, _longest_path(graph, least))
+    return Bound(work, memory, _longest_path(graph, np.fmin(host, pim)), on_pim)
 
 
-def _shared_work(host: Floats, pim: Floats) -> float:
-    """Least max(host, PIM) busy time where eligible work may be split at will (a fractional knapsack).
+def balanced_split(host: Floats, pim: Floats) -> Floats:
+    """Share of each task for the PIM that makes the larger of both busy times least, shape (T,) [1].
 
-    min over x in [0,1]^T of max(sum (1 - x) host, sum x pim): take tasks in the order of host / pim, the ones that
-    gain most by moving first, until both sides balance.
+    min over x in [0, 1]^T of max(sum (1 - x) host, sum x pim), a fractional knapsack: take tasks in the order of
+    host / pim, the ones that gain most by moving first, until both sides balance. At most one task is divided.
+
+    >>> balanced_split(np.array([6.0, 3.0, 2.0]), np.array([np.nan, 1.0, 8.0]))  # both then take 6.6
+    array([0. , 1. , 0.7])
     """
-    fixed = float(host[np.isnan(pim)].sum())
-    eligible = ~np.isnan(pim)
-    h, p = host[eligible], pim[eligible]
-    order = np.argsort(-h / np.maximum(p, 1e-30))
-    h, p = h[order], p[order]
-    left = fixed + h.sum() - np.concatenate([[0.0], np.cumsum(h)])  # host time with the first i tasks moved
-    moved = np.concatenate([[0.0], np.cumsum(p)])
-    i = int(np.argmax(moved >= left)) if (moved >= left).any() else len(moved) - 1
-    if moved[i] < left[i] or i == 0:
-        return float(max(left[i], moved[i]))
-    # Task i - 1 is split: left[i-1] - x h = moved[i-1] + x p
-    x = (left[i - 1] - moved[i - 1]) / (h[i - 1] + p[i - 1])
-    return float(left[i - 1] - x * h[i - 1])
+    order = np.argsort(np.where(np.isnan(pim), np.inf, pim / np.maximum(host, 1e-30)), kind="stable")
+    share = np.zeros(len(host))
+    left, moved = float(host.sum()), 0.0
+    for index in order:
+        if np.isnan(pim[index]) or moved >= left:
+            break
+        whole = left - host[index] >= moved + pim[index]
+        share[index] = 1.0 if whole else (left - moved) / (host[index] + pim[index])
+        left, moved = left - share[index] * host[index], moved + share[index] * pim[index]
+    return share
 
 
 def _longest_path(graph: nx.DiGraph, times: Floats) -> float:
