@@ -1,0 +1,162 @@
+"""Parts of the short-queue service rate: what a host request waits for, each as one formula.
+
+The picture (see `pimmodel.dram.service` for how the parts combine): S sub-streams visit banks; a bank that m of them
+visit at once serves their rows in turn. A visit alone in its bank waits only for its row to open; two or more close
+each other's rows, one request per opening while the bank keeps up, batches of row hits when it does not. On top come
+the column bus with its changes of direction and the activate slots that all banks share.
+
+Constants named K_ are generic: fitted once on 300 random streams on four timing sets (seed 2 of the calibration, see
+`pimmodel.dram.service`), the same for every part and stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pimmodel.formula import formula, sp
+
+K_BATCH, K_BATCH_POWER = 6.84, 0.447  # columns per direction batch: K q^power, both directions together
+K_QUEUE, K_QUEUE_POLE = 0.474, 1.003  # wait of a bank that keeps up
+K_CYCLE = 0.523  # part of a bank's row cycle that a request waits when the bank does not keep up
+K_LEFT = 3.60  # visits that find a bank still busy with an ended one
+K_ACTIVATE = -0.324  # wait for activate slots beyond what the loaded row time holds already
+K_BUS = 1.916  # burstiness of the column bus
+K_SELF = 0.202  # own share of the queue: a request does not wait for itself
+ISSUE = 0.5  # clocks from generation to the earliest column, on average
+
+
+@formula
+def own_opening_wait(columns: Any, visit_rate: Any, opening: Any, tCCD_L: Any) -> Any:
+    r"""Mean wait of a request in a bank that its sub-stream has to itself.
+
+    .. math:: W = \frac{N}{n}\Big(t_{open} - \frac{N - 1}{2} g\Big),\quad g = 1/a - t_{CCD\_L},\quad
+              N = \min(n, t_{open}/g + 1)\ (g > 0),\ n\ \text{else}
+
+    The row opens once per visit; the i-th request of the visit arrives i/a after the first and is served no earlier
+    than i tCCD_L after it. Symbols: n columns of the visit [1], a requests per clock of the visit [1/clock], t_open
+    [clock], tCCD_L [clock]. Returns [clock].
+
+    Validity: even arrivals within the visit; the bank is idle when the visit begins. Exact there up to the rounding
+    of N. Source: sum over the requests of one visit.
+    """
+    gap = 1 / visit_rate - tCCD_L
+    waiting = sp.Piecewise((sp.Min(columns, opening / sp.Max(gap, sp.Rational(1, 10**6)) + 1), gap > 0), (columns, True))
+    return waiting / columns * (opening - (waiting - 1) / 2 * gap)
+
+
+@formula
+def shared_batch(
+    columns: Any, visit_rate: Any, sharers: Any, switch_row: Any, loaded_row_time: Any, tCCD_L: Any
+) -> Any:
+    r"""Columns served per row opening in a bank that m sub-streams share.
+
+    .. math:: k = \min\Big(n, \max\big(1,\ m a D,\ \tfrac{m a (h - t_{CCD\_L})}{1 - m a t_{CCD\_L}}\big)\Big)
+
+    A cycle over the m rows takes m max(D, h + (k - 1) tCCD_L) clocks and brings k = a x cycle requests of each.
+    Symbols: n [1], a [1/clock], m [1], h row switch [clock], D loaded row time [clock], tCCD_L [clock]. Returns [1].
+
+    Validity: m >= 2; FR-FCFS without a precharge while hits wait. Source: cyclic polling, exhaustive service
+    (Takagi, Queueing analysis of polling models, ACM Computing Surveys 20(1), 1988), deterministic arrivals.
+    """
+    load = sharers * visit_rate
+    free = sp.Max(1 - load * tCCD_L, sp.Rational(1, 1000))
+    return sp.Min(columns, sp.Max(1, load * loaded_row_time, load * (switch_row - tCCD_L) / free))
+
+
+@formula
+def shared_wait(
+    columns: Any, visit_rate: Any, sharers: Any, opening: Any, switch_row: Any, row_time: Any, loaded_row_time: Any,
+    visit_time: Any, tCCD_L: Any,
+) -> Any:  # fmt: skip
+    r"""Mean wait of a request for its row, beyond the opening itself, in a bank that m sub-streams share.
+
+    While :math:`\rho = m a D < 1` the bank keeps up, one opening per request:
+
+    .. math:: W = D_1 \frac{m-1}{m} \frac{K_q \rho}{1 - K_p \rho (m-2)/m}
+
+    else rows are served in a cycle of :math:`T = m \max(D, (h - t_{CCD\_L})/(1 - m a t_{CCD\_L}))`, of which a request
+    waits the part K_c, plus half a batch; an overloaded bank's backlog is bounded by what its visits bring:
+
+    .. math:: W = \min\big(K_c T + t_{CCD\_L}(k-1)/2,\ \max(t_{open} + (m D_n - n/a)/2,\ K_c m D)\big) - t_{open}
+
+    Symbols: n [1], a [1/clock], m [1], t_open, h, D_1, D, D_n, tCCD_L [clock]. Returns [clock].
+
+    Validity: m >= 2. Known error: see `pimmodel.dram.service`. Source: superposed periodic arrivals below, polling
+    above saturation; K_q, K_p, K_c fitted (module docstring).
+    """
+    load = sharers * visit_rate
+    rho = load * loaded_row_time
+    keeps_up = row_time * (sharers - 1) / sharers * K_QUEUE * rho / (1 - K_QUEUE_POLE * rho * (sharers - 2) / sharers)
+    free = sp.Max(1 - load * tCCD_L, sp.Rational(1, 1000))
+    cycle = sharers * sp.Max(loaded_row_time, (switch_row - tCCD_L) / free)
+    batch = sp.Max(1, visit_rate * cycle)
+    bound = sp.Max(opening + (sharers * visit_time - columns / visit_rate) / 2, K_CYCLE * sharers * loaded_row_time)
+    overloaded = sp.Min(K_CYCLE * cycle + tCCD_L * (batch - 1) / 2, bound) - opening
+    return sp.Piecewise((keeps_up, rho < 1), (sp.Max(overloaded, 0), True))
+
+
+@formula
+def loaded_row(row_time: Any, activate_gap: Any, activates: Any, banks: Any) -> Any:
+    r"""Row time of a busy bank, stretched by the wait for activate slots.
+
+    .. math:: D = \min\Big(D_1 + \frac{T_{act} r}{2 (1 - r)},\ \max(D_1, k T_{act})\Big),\quad r = \min(A T_{act}, 0.999)
+
+    Symbols: D_1 [clock], T_act [clock], A activates per clock if nothing waited [1/clock], k banks with conflicts [1].
+    Returns [clock].
+
+    Validity: any load. Source: M/D/1 wait (Pollaczek-Khinchine); at the limit every busy bank opens a row per round of
+    activate slots.
+    """
+    r = sp.Min(activates * activate_gap, sp.Rational(999, 1000))
+    return sp.Min(row_time + activate_gap * r / (2 * (1 - r)), sp.Max(row_time, banks * activate_gap))
+
+
+@formula
+def slot_wait(activates: Any, activate_gap: Any) -> Any:
+    r"""Requests waiting for a resource that is used A times per clock, T_act each: M/D/1.
+
+    .. math:: L = \frac{A^2 T^2}{2 (1 - A T)}
+
+    Symbols: A uses per clock [1/clock], T clocks per use [clock]. Returns [1]. Validity: A T < 1.
+    Source: Pollaczek-Khinchine.
+    """
+    load = activates * activate_gap
+    return load * load / (2 * (1 - load))
+
+
+@formula
+def direction_changes(changes: Any, queued: Any) -> Any:
+    r"""Changes of direction per column when q requests wait.
+
+    .. math:: p_c = \frac{p_d}{1 + p_d K q^{K_p} / 2}
+
+    FR-FCFS goes on in one direction while it has row hits of it; the batch grows with what is queued. Symbols: p_d
+    changes per column in order of arrival [1], q [1]. Returns [1].
+
+    Validity: one unified queue, starvation cap 16. Source: K, K_p fitted (module docstring).
+    """
+    return changes / (1 + changes * K_BATCH * queued**K_BATCH_POWER / 2)
+
+
+@formula
+def bus_load(service: Any, column_gap: Any, changes: Any, turnaround: Any) -> Any:
+    r"""Load of the column bus: :math:`r = \mu (t_{col} + p_c t_{turn})`.
+
+    Symbols: mu [1/clock], t_col clocks per column [clock], p_c changes of direction per column [1], t_turn extra clocks
+    of one [clock]. Returns [1]. Validity: any. Source: definition.
+    """
+    return service * (column_gap + changes * turnaround)
+
+
+@formula
+def bus_wait(service: Any, column_gap: Any, changes: Any, turnaround: Any) -> Any:
+    r"""Requests waiting for the column bus.
+
+    .. math:: L = \frac{K \mu^2 \big((1 - p_c) t_{col}^2 + p_c (t_{col} + t_{turn})^2\big)}{2 (1 - r)}
+
+    with r of `bus_load`. Symbols: mu [1/clock], t_col [clock], p_c [1], t_turn [clock]. Returns [1].
+
+    Validity: r < 1. Source: Pollaczek-Khinchine for two service times; K for the burstiness of row hits (fitted).
+    """
+    second = (1 - changes) * column_gap**2 + changes * (column_gap + turnaround) ** 2
+    return K_BUS * service**2 * second / (2 * (1 - service * (column_gap + changes * turnaround)))
