@@ -1,6 +1,6 @@
 """`python -m pimmodel`."""
 
-from pimmodel.cli.app import main
+from pimmodel.cli import main
 
 if __name__ == "__main__":
     main()

@@ -166,8 +166,10 @@ class Estimate:
             f"PIM busy       {format_quantity(self.pim_time, 's')}   ({self.pim_time / self.time:.0%})",
             f"lower bound    {format_quantity(step.bound.time, 's')}   (set by {_BOUND_NOTES[step.bound.active]})",
         ]
-        lines += [f"speedup over {other:9} {self.speedup_over(other):.3f}" for other in POLICIES[:2]]
-        lines.append(f"perfect overlap would be {self.time / step.bound.time:.3f} times as fast")
+        others: tuple[Policy, ...] = tuple(other for other in POLICIES[:2] if other != self.policy)
+        lines += [f"speedup over {other:9} {self.speedup_over(other):.3f}" for other in others]
+        if self.policy != "ideal":
+            lines.append(f"perfect overlap would be {self.time / step.bound.time:.3f} times as fast")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

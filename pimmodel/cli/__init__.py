@@ -1,1 +1,20 @@
-"""The command line."""
+"""The command line; `main` is what the `pimmodel` command runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+
+def _interrupted(*_: Any) -> None:
+    # Not KeyboardInterrupt, which ends with a traceback while modules are still being imported.
+    sys.exit(128 + signal.SIGINT)
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it at once with exit code 130."""
+    signal.signal(signal.SIGINT, _interrupted)
+    from pimmodel.cli.app import app
+
+    app(prog_name="pimmodel")

@@ -6,18 +6,31 @@ the commands, so that `--help` and small jobs start quickly.
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from pimmodel.cli import choices
 from pimmodel.errors import PimModelError
 
+
+class _Commands(typer.core.TyperGroup):
+    """All commands; errors that people can mend end them with one line and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except PimModelError as error:
+            typer.echo(f"pimmodel: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
 app = typer.Typer(
     name="pimmodel",
+    cls=_Commands,
     help="Performance of CNN training on a GPU with processing-in-memory, in closed form.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -125,13 +138,21 @@ def list_names(
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A built-in description or network, or a YAML or .onnx file.")],
+    batch: Annotated[int, typer.Option("--batch", help="Batch size N of a network.")] = 1,
+    image_size: ImageOption = None,
+    unknown_ops: UnknownOption = choices.UnknownOps.error,
     format: FormatOption = choices.Format.table,
     output: OutputOption = None,
 ) -> None:
     """Show every value of a description with its unit and source, or the layers of a network."""
     from pimmodel.cli import output as out
+    from pimmodel.load import load_network
+    from pimmodel.models import networks
 
-    out.emit_description(name, format.value, output)
+    if name in networks.names() or name.lower().endswith(".onnx"):
+        out.emit_network(load_network(name, batch, image_size, unknown_ops.value), format.value, output)
+    else:
+        out.emit_description(name, format.value, output)
 
 
 def _load(network: str, system: str, batch: int | None, image_size: int | None, unknown: choices.UnknownOps) -> Any:
@@ -143,16 +164,3 @@ def _load(network: str, system: str, batch: int | None, image_size: int | None, 
 
 def _options_of(precision: choices.Precision, optimizer: choices.Optimizer, fuse: bool) -> dict[str, Any]:
     return {"precision": precision.value, "optimizer": optimizer.value, "fuse_activation": fuse}
-
-
-def main() -> None:
-    """Run the command line; people's errors end it with one line and exit code 1."""
-    try:
-        app()
-    except PimModelError as error:
-        print(f"pimmodel: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader (head, less) has gone: end quietly, and keep Python from flushing into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

@@ -12,17 +12,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pimmodel.cli.table import table
 from pimmodel.errors import PimModelError
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:
+    from pimmodel.network.network import Network
     from pimmodel.step import Estimate
 
 
 def emit(text: str, output: Path | None) -> None:
     """Print text, or write it to a file in one step (a failure leaves no half-written file behind)."""
     if output is None:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        _print(text if text.endswith("\n") else text + "\n")
         return
     try:
         with tempfile.NamedTemporaryFile("w", dir=output.parent, prefix=f".{output.name}.", delete=False,
@@ -34,27 +36,23 @@ def emit(text: str, output: Path | None) -> None:
         raise PimModelError(f"cannot write {output}: {error.strerror}") from None
 
 
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has gone: end quietly, and keep Python from flushing into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except UnicodeEncodeError:
+        # A terminal without µ and ×: better a question mark than no table.
+        encoding = sys.stdout.encoding
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[bool]) -> str:
-    """A table as text; columns of numbers are set flush right. Colour only on a terminal that wants it."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for header, number in zip(headers, numbers, strict=True):
-        drawn.add_column(header, justify="right" if number else "left", no_wrap=number, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 200
-    buffer = io.StringIO()
-    Console(file=buffer, force_terminal=sys.stdout.isatty(), width=width).print(drawn)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:
@@ -78,34 +76,35 @@ def emit_estimate(result: Estimate, form: str, output: Path | None) -> None:
     if form == "csv":
         return emit(csv_text([{**row, "output_shape": _shape(row["output_shape"])} for row in rows]), output)
     headers = ("layer", "type", "output", "runs on", "FLOP", "traffic", "forward", "backward", "update", "share")
-    # Under `ideal` the layers' times overlap, so that a share is of the work and not of the time.
-    total = sum(row["forward_s"] + row["backward_s"] + row["update_s"] for row in rows)
+    parts = ("forward_s", "backward_s", "update_s")
+    total = result.host_time + result.pim_time
     cells = [
         (row["layer"], row["type"], _shape(row["output_shape"]), row["runs_on"] or "-",
-         format_quantity(row["training_flops"], "FLOP"), format_quantity(row["traffic_bytes"], "B"),
-         *(format_quantity(row[part], "s") for part in ("forward_s", "backward_s", "update_s")),
-         f"{(row['forward_s'] + row['backward_s'] + row['update_s']) / total:.1%}")
+         _or_dash(row["training_flops"], "FLOP"), _or_dash(row["traffic_bytes"], "B"),
+         *(_or_dash(row[part], "s") for part in parts), f"{sum(row[part] for part in parts) / total:.1%}")
         for row in rows
     ]  # fmt: skip
-    layers = table("One training step, per layer", headers, cells, (False,) * 4 + (True,) * 6)
+    title = "One training step, per layer (share: of the busy time of GPU and PIM)"
+    layers = table(title, headers, cells, (False,) * 4 + (True,) * 6, output)
     emit(f"{layers}\n{result.summary()}", output)
     return None
 
 
+def _count(value: int) -> str:
+    return format_quantity(value, "").strip() if value else "-"
+
+
+def _or_dash(value: float, unit: str) -> str:
+    return format_quantity(value, unit) if value else "-"
+
+
 def emit_comparison(results: Sequence[Estimate], form: str, output: Path | None) -> None:
     """All policies side by side."""
-    rows: list[dict[str, Any]] = [
-        {"policy": one.policy, "time_s": one.time, "images_per_second": one.images_per_second,
-         "host_time_s": one.host_time, "pim_time_s": one.pim_time,
-         "speedup_over_gpu_only": one.speedup_over("gpu-only"), "speedup_over_serial": one.speedup_over("serial")}
-        for one in results
-    ]  # fmt: skip
+    from pimmodel.report.comparison import comparison_dict, comparison_rows
+
+    rows = comparison_rows(results)
     if form == "json":
-        step = results[0].step
-        document = {"schema": "pimmodel/comparison/1", "network": step.network.name, "batch": step.network.batch,
-                    "system": step.system.name, "precision": step.options.precision,
-                    "optimizer": step.options.optimizer, "policies": rows}  # fmt: skip
-        return emit(json.dumps(document, indent=2, allow_nan=False), output)
+        return emit(json.dumps(comparison_dict(results), indent=2, allow_nan=False), output)
     if form == "csv":
         return emit(csv_text(rows), output)
     step = results[0].step
@@ -115,12 +114,12 @@ def emit_comparison(results: Sequence[Estimate], form: str, output: Path | None)
     )
     cells = [
         (row["policy"], format_quantity(row["time_s"], "s"), f"{row['images_per_second']:.0f}",
-         format_quantity(row["host_time_s"], "s"), format_quantity(row["pim_time_s"], "s"),
+         _or_dash(row["host_time_s"], "s"), _or_dash(row["pim_time_s"], "s"),
          f"{row['speedup_over_gpu_only']:.3f}", f"{row['speedup_over_serial']:.3f}")
         for row in rows
     ]  # fmt: skip
     headers = ("policy", "step time", "images/s", "GPU busy", "PIM busy", "vs gpu-only", "vs serial")
-    emit(table(title, headers, cells, (False,) + (True,) * 6), output)
+    emit(table(title, headers, cells, (False,) + (True,) * 6, output), output)
     return None
 
 
@@ -132,11 +131,10 @@ def emit_names(kind: str, form: str, output: Path | None) -> None:
     if form == "csv":
         return emit(csv_text(rows), output)
     headers = list(rows[0])
-    numbers = [header in ("parameters", "macs") for header in headers]
-    cells = [
-        [format_quantity(value, "") if isinstance(value, int) else str(value) for value in row.values()] for row in rows
-    ]
-    emit(table(f"Built-in {kind}", headers, cells, numbers), output)
+    numbers = [isinstance(value, int) for value in rows[0].values()]
+    cells = [[_count(value) if key in ("parameters", "macs") else str(value) for key, value in row.items()]
+             for row in rows]  # fmt: skip
+    emit(table(f"Built-in {kind}", headers, cells, numbers, output), output)
     return None
 
 
@@ -146,8 +144,8 @@ def _network_rows() -> list[dict[str, Any]]:
     rows = []
     for name in networks.names():
         network = networks.build(name, batch=1)
-        rows.append({"name": name, "layers": str(len(network)), "parameters": network.parameters,
-                     "macs": network.macs, "image": str(networks.usual_image_size(name))})  # fmt: skip
+        rows.append({"name": name, "layers": len(network), "parameters": network.parameters,
+                     "macs": network.macs, "image": networks.usual_image_size(name)})  # fmt: skip
     return rows
 
 
@@ -164,13 +162,11 @@ def _description_rows(kind: str) -> list[dict[str, Any]]:
 
 
 def emit_description(name: str, form: str, output: Path | None) -> None:
-    """Every value of a hardware description with unit and source, or the layers of a network."""
+    """Every value of a hardware description with unit and source."""
     from pimmodel.errors import UnknownNameError
     from pimmodel.hardware.load import load_description
     from pimmodel.models import networks
 
-    if name in networks.names() or name.endswith(".onnx"):
-        return _emit_network(name, form, output)
     try:
         description = load_description(name)
     except UnknownNameError as error:
@@ -186,7 +182,8 @@ def emit_description(name: str, form: str, output: Path | None) -> None:
     if form == "csv":
         return emit(csv_text(rows), output)
     cells = [(row["field"], _value(row["value"], row["unit"]), row["source"]) for row in rows]
-    text = table(f"{description.name}: {description.title}", ("field", "value", "source"), cells, (False, True, False))
+    text = table(f"{description.name}: {description.title}", ("field", "value", "source"), cells,
+                 (False, True, False), output)  # fmt: skip
     multiple = getattr(description, "bandwidth_multiple", None)
     if multiple is not None:
         text += (
@@ -202,10 +199,8 @@ def _value(value: Any, unit: str) -> str:
     return f"{value:g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()
 
 
-def _emit_network(name: str, form: str, output: Path | None) -> None:
-    from pimmodel.load import load_network
-
-    network = load_network(name, batch=1)
+def emit_network(network: Network, form: str, output: Path | None) -> None:
+    """The layers of a network."""
     rows: list[dict[str, Any]] = [
         {"layer": layer.name, "type": layer.op.kind, "output": _shape(layer.output_shape),
          "parameters": layer.parameters, "macs": layer.macs}
@@ -217,10 +212,10 @@ def _emit_network(name: str, form: str, output: Path | None) -> None:
         return emit(json.dumps(document, indent=2), output)
     if form == "csv":
         return emit(csv_text(rows), output)
-    cells = [(row["layer"], row["type"], row["output"], format_quantity(row["parameters"], ""),
-              format_quantity(row["macs"], "")) for row in rows]  # fmt: skip
-    text = table(f"{network.name}, batch 1", ("layer", "type", "output", "parameters", "MACs"), cells,
-                 (False, False, False, True, True))  # fmt: skip
-    total = f"{format_quantity(network.parameters, '')}parameters, {format_quantity(network.macs, 'MAC')} forward"
+    cells = [(row["layer"], row["type"], row["output"], _count(row["parameters"]),
+              _count(row["macs"])) for row in rows]  # fmt: skip
+    text = table(f"{network.name}, batch {network.batch}", ("layer", "type", "output", "parameters", "MACs"), cells,
+                 (False, False, False, True, True), output)  # fmt: skip
+    total = f"{_count(network.parameters)} parameters, {format_quantity(network.macs, 'MAC')} forward"
     emit(f"{text}\n{total}", output)
     return None
