@@ -35,10 +35,19 @@ class UnknownNameError(PimModelError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name, self.known = name, sorted(known)
-        spelt = {one.lower(): one for one in self.known}
-        close = [spelt[one] for one in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.6)]
+        close = _close(name, self.known)
         advice = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(self.known)}"
         super().__init__(f"unknown {what} '{name}'; {advice}{hint}")
+
+
+def _close(name: str, known: list[str]) -> list[str]:
+    """Known names that were perhaps meant: the same in another case, else those that it begins, else similar ones."""
+    spelt, wanted = {one.lower(): one for one in known}, name.lower()
+    if wanted in spelt:
+        return [spelt[wanted]]
+    begun = [one for one in spelt if len(wanted) > 1 and one.startswith(wanted)]
+    similar = difflib.get_close_matches(wanted, spelt, n=3, cutoff=0.6)
+    return [spelt[one] for one in dict.fromkeys([*begun, *similar])][:3]
 
 
 class NetworkError(PimModelError):

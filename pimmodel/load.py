@@ -10,6 +10,7 @@ from pimmodel.errors import NetworkError, UnknownNameError
 from pimmodel.network.network import Network
 
 UnknownOps = Literal["error", "elementwise"]
+_LARGEST_SIZE = 10**9  # of a batch or an image side; more is a slip of the keyboard
 
 
 def load_network(
@@ -46,11 +47,18 @@ def _from_name_or_file(source: Any, batch: int | None, image_size: Any, unknown_
     text = os.fspath(source)
     if text in networks.names():
         return networks.build(text, batch=batch or 64, image_size=image_size)
-    if text.endswith(".onnx") or os.sep in text or Path(text).exists():
+    if text.endswith(".onnx") or os.sep in text or _is_file(text):
         from pimmodel.importers.onnx_graph import import_onnx
 
         return import_onnx(text, batch=batch, image_size=image_size, unknown_ops=unknown_ops)
     raise UnknownNameError("network", text, networks.names(), hint=" (or give an .onnx file)")
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long, or no name that a file could have
+        return False
 
 
 def _check_sizes(batch: Any, image_size: Any) -> None:
@@ -62,3 +70,5 @@ def _check_sizes(batch: Any, image_size: Any) -> None:
     for what, value in sizes.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise NetworkError(f"{what} is {value!r}; allowed: a whole number, 1 or more")
+        if value is not None and value > _LARGEST_SIZE:
+            raise NetworkError(f"{what} is too large; allowed: at most {_LARGEST_SIZE}")

@@ -26,14 +26,18 @@ def emit(text: str, output: Path | None) -> None:
     if output is None:
         _print(text if text.endswith("\n") else text + "\n")
         return
+    draft = None
     try:
         with tempfile.NamedTemporaryFile("w", dir=output.parent, prefix=f".{output.name}.", delete=False,
                                          encoding="utf-8") as file:  # fmt: skip
+            draft = Path(file.name)
             file.write(text if text.endswith("\n") else text + "\n")
-        os.chmod(file.name, 0o666 & ~_umask())
-        os.replace(file.name, output)
-    except OSError as error:
-        raise PimModelError(f"cannot write {output}: {error.strerror}") from None
+        draft.chmod(0o666 & ~_umask())
+        draft.replace(output)
+    except (OSError, ValueError) as error:
+        if draft:
+            draft.unlink(missing_ok=True)
+        raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _print(text: str) -> None:
