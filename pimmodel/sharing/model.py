@@ -1,0 +1,124 @@
+"""The closed form as a contention model: every sharing policy, scenario in, rates out; and the time of a pair."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pimmodel.dram.service import service_curve, sustained_rate
+from pimmodel.pim.kernel import kernel_speed
+from pimmodel.scenario import Policy, Rates, Scenario
+from pimmodel.sharing.concurrent import concurrent_rates
+from pimmodel.sharing.turns import Turns, turn_rates
+
+
+class ClosedForm:
+    """The closed form as a :class:`pimmodel.scenario.ContentionModel`."""
+
+    def rates(self, scenario: Scenario) -> Rates:
+        """Progress rates of host and PIM in steady state.
+
+        Validity: the domain of `pimmodel.validation.scenarios`. Known error: `pimmodel validate contention`.
+        """
+        kind = scenario.policy.kind
+        host_alone = host_alone_rate(scenario)
+        pim_alone = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel, scenario.refresh).rate
+        if kind in ("partitioned", "uncoordinated"):
+            return concurrent_rates(scenario, host_alone, pim_alone)
+        if kind in ("gpu-only", "serial", "pim-first"):
+            curve = service_curve(scenario.timing, scenario.organisation, scenario.stream, _room(scenario))
+            host = 0.0 if kind == "pim-first" else host_alone
+            return Rates(
+                host_rate=host, host_alone=host_alone, pim_rate=0.0 if kind == "gpu-only" else 1.0,
+                pim_alone=pim_alone, switches_per_kilocycle=0.0,
+                activates_per_request=float(np.interp(host, curve.rate, curve.activates_per_request)),
+                host_stall_share=max(0.0, 1 - host / max(scenario.stream.rate, 1e-12)),
+            )  # fmt: skip
+        turns = _turns(scenario)
+        return Rates(
+            host_rate=float(turns.host_rate),
+            host_alone=host_alone,
+            pim_rate=min(1.0, float(turns.pim_steps) / pim_alone),
+            pim_alone=pim_alone,
+            switches_per_kilocycle=2000 / float(turns.cycle),
+            activates_per_request=float(turns.activates_per_request),
+            host_stall_share=float(turns.stall_share),
+        )
+
+
+def _room(scenario: Scenario) -> int:
+    return min(scenario.queue.window, scenario.queue.capacity)
+
+
+def host_alone_rate(scenario: Scenario) -> float:
+    """Requests per clock of the host with the memory to itself: what it generates, or what can be served [1/clock]."""
+    queue = scenario.queue
+    sustained = sustained_rate(scenario.timing, scenario.organisation, scenario.stream, queue.window, scenario.refresh,
+                               capacity=queue.capacity)  # fmt: skip
+    return min(scenario.stream.rate, sustained)
+
+
+def _turns(scenario: Scenario) -> Turns:
+    """The policy as thresholds, quotas and slices of host and PIM turns."""
+    policy = scenario.policy
+    if policy.kind in ("exclusive", "watermark"):
+        return turn_rates(scenario, policy.theta_low, policy.theta_high, quota_host=policy.quota_host or math.inf,
+                          quota_pim=policy.quota_pim or math.inf)  # fmt: skip
+    if policy.kind == "bypass-cap":
+        cap = float(policy.bypass_cap or 1)
+        speed = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel)
+        steps = math.ceil(cap / (policy.slowdown or 1.0))
+        return turn_rates(scenario, 0, 1, quota_host=cap, pim_clocks=speed.resume + steps / speed.rate)
+    if policy.kind == "time-slice":
+        return turn_rates(scenario, 0, 1, host_clocks=float(policy.slice_host or 1),
+                          pim_clocks=float(policy.slice_pim or 1), host_stays=True)  # fmt: skip
+    return turn_rates(scenario, 0, 1)  # host-first
+
+
+@dataclass(frozen=True)
+class PairTime:
+    """Completion of a finite amount of host and PIM work [clock]."""
+
+    host_clocks: float
+    pim_clocks: float
+
+    @property
+    def clocks(self) -> float:
+        """Clocks until both are complete [clock]."""
+        return max(self.host_clocks, self.pim_clocks)
+
+
+def pair_time(scenario: Scenario, host_requests: int, pim_steps: int) -> PairTime:
+    """Clocks of a (CONV, non-CONV) pair run to completion under the scenario's policy.
+
+    Both advance at the policy's rates until one is complete; the other goes on with exclusive access. `serial`: host
+    first, then PIM; `gpu-only`: host alone; `pim-first`: PIM first, then host.
+
+    Parameters
+    ----------
+    scenario : memory, stream, kernel and policy
+    host_requests, pim_steps : the work [1]
+    """
+    rates = ClosedForm().rates(scenario)
+    host_alone, pim_alone = host_requests / rates.host_alone, pim_steps / rates.pim_alone
+    kind = scenario.policy.kind
+    if kind == "gpu-only":
+        return PairTime(host_alone, 0.0)
+    if kind == "serial":
+        return PairTime(host_alone, host_alone + pim_alone)
+    if kind == "pim-first":
+        return PairTime(pim_alone + host_alone, pim_alone)
+    host_shared = host_requests / rates.host_rate if rates.host_rate > 0 else math.inf
+    pim_shared = pim_alone / rates.pim_rate if rates.pim_rate > 0 else math.inf
+    if math.isinf(host_shared) and math.isinf(pim_shared):
+        return PairTime(math.inf, math.inf)
+    if host_shared <= pim_shared:
+        return PairTime(host_shared, host_shared + pim_alone * (1 - host_shared / pim_shared))
+    return PairTime(pim_shared + host_alone * (1 - pim_shared / host_shared), pim_shared)
+
+
+def with_policy(scenario: Scenario, **policy: object) -> Scenario:
+    """The scenario under another policy, checked."""
+    return Scenario.model_validate({**scenario.model_dump(), "policy": Policy.model_validate(policy).model_dump()})
