@@ -15,11 +15,46 @@ from typing import Any
 
 from pimmodel import cache
 
-# Units that pint does not know under the names used here. To pint a bit is a pure number, so that 900 GHz would pass
-# for a bandwidth: here information has a dimension of its own.
-_DEFINITIONS = (
-    "FLOP = [operation] = flop", "clock = [clock_cycle] = clk", "bit = [information]", "byte = 8 * bit = B = octet",
-)  # fmt: skip
+# All units that a description can use, in pint's language. Its own list is left out: there a bit is a pure number, so
+# that 900 GHz would pass for a bandwidth; redefining units of it leaves their multiples (6 MiB) as they were.
+_DEFINITIONS = """
+yocto- = 1e-24 = y-
+zepto- = 1e-21 = z-
+atto- = 1e-18 = a-
+femto- = 1e-15 = f-
+pico- = 1e-12 = p-
+nano- = 1e-9 = n-
+micro- = 1e-6 = µ- = μ- = u-
+milli- = 1e-3 = m-
+centi- = 1e-2 = c-
+kilo- = 1e3 = k-
+mega- = 1e6 = M-
+giga- = 1e9 = G-
+tera- = 1e12 = T-
+peta- = 1e15 = P-
+exa- = 1e18 = E-
+kibi- = 2**10 = Ki-
+mebi- = 2**20 = Mi-
+gibi- = 2**30 = Gi-
+tebi- = 2**40 = Ti-
+second = [time] = s = sec
+minute = 60 * second = min
+hour = 60 * minute = h
+hertz = 1 / second = Hz
+meter = [length] = m = metre
+gram = [mass] = g
+joule = 1000 * gram * meter ** 2 / second ** 2 = J
+watt = joule / second = W
+electron_volt = 1.602176634e-19 * joule = eV
+ampere = [current] = A = amp
+volt = watt / ampere = V
+bit = [information]
+byte = 8 * bit = B = octet
+bit_per_second = bit / second = bps
+FLOP = [operation] = _ = flop
+FLOP_per_second = FLOP / second = FLOPS
+clock = [clock_cycle] = clk
+"""
 
 
 class UnitError(ValueError):
@@ -30,15 +65,14 @@ class UnitError(ValueError):
 def _registry() -> Any:
     import pint
 
-    registry: Any = pint.UnitRegistry(cache_folder=cache.cache_folder() and str(cache.cache_folder()) + "/pint")
-    for definition in _DEFINITIONS:
-        registry.define(definition)
+    registry: Any = pint.UnitRegistry(None)
+    registry.load_definitions(_DEFINITIONS.strip().splitlines())
     return registry
 
 
 @lru_cache(maxsize=1)
 def _entry() -> str:
-    return f"units-{version('pint')}-{hash_text(repr(_DEFINITIONS)):016x}.json"
+    return f"units-{version('pint')}-{hash_text(_DEFINITIONS):016x}.json"
 
 
 def hash_text(text: str) -> int:

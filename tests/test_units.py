@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -27,6 +30,11 @@ from pimmodel.units import UnitError, example_of, format_quantity, parse_quantit
         ("815 mm**2", "m**2", 815e-6),
         ("300 W", "W", 300),
         ("256 bit", "B", 32),
+        ("2 Gbit/s", "B/s", 0.25e9),
+        ("15.7 TFLOPS", "FLOP/s", 15.7e12),
+        ("3 µs", "s", 3e-6),
+        ("815 mm^2", "m**2", 815e-6),
+        ("4 clocks", "clock", 4),
     ],
 )
 def test_si_numbers(text, unit, number):
@@ -85,3 +93,15 @@ def test_cache_keeps_what_other_processes_added(tmp_path, monkeypatch):
     parse_quantity("2 ns", "s")
     assert set(json.loads((tmp_path / units._entry()).read_text())) == {"1 ns|s", "2 ns|s", "7 ns|s"}
     units._known.cache_clear()
+
+
+def test_every_shipped_description_loads_on_a_fresh_machine(tmp_path):
+    """In a process and with a cache of its own: the order in which units are first met must not matter."""
+    code = (
+        "from pimmodel.hardware.load import list_descriptions, load_description;"
+        "[load_description(name) for kind in ('memories', 'gpus', 'pims', 'systems') for name in list_descriptions(kind)]"
+    )
+    for cache in ("off", str(tmp_path)):
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | {"PIMMODEL_CACHE": cache}
+        )
