@@ -132,7 +132,7 @@ def kernel_speed(
         one_bank = kernel.placement == "same" and k > 1
         open_banks = 1 if one_bank else per_unit if kernel.row_switch == "hidden" else min(k, per_unit)
         away = timing.tRFCpb + K_REOPEN * (tail + timing.tRP + resume)
-        available = max(0.03, 1 - open_banks / per_unit * away / timing.tREFIpb)
+        available = max(0.08, 1 - open_banks / per_unit * away / timing.tREFIpb)
     return KernelSpeed(steps / clocks * available, resume, tail, gaps / clocks)
 
 
@@ -188,7 +188,7 @@ def _row_period(
     if kernel.row_switch == "hidden":
         periods, opened = [work, slots], -(10.0**9)
         for i in range(k):
-            again, distance = (i + per_unit) % k, (i + per_unit) // k
+            again, distance = (i + per_unit) % k, max(1, (i + per_unit) // k)
             periods.append(float(reuse_period(last=last[i], tail=tail[i], tRP=timing.tRP, ramp=ramp, tRCD=rcd[again],
                                               first=first[again], distance=distance, tRC=timing.tRC,
                                               tRAS=timing.tRAS)))  # fmt: skip
