@@ -97,10 +97,12 @@ def test_cache_keeps_what_other_processes_added(tmp_path, monkeypatch):
 
 def test_every_shipped_description_loads_on_a_fresh_machine(tmp_path):
     """In a process and with a cache of its own: the order in which units are first met must not matter."""
-    code = (
-        "from pimmodel.hardware.load import list_descriptions, load_description;"
-        "[load_description(name) for kind in ('memories', 'gpus', 'pims', 'systems') for name in list_descriptions(kind)]"
-    )
+    code = """
+from pimmodel.hardware.load import list_descriptions, load_description
+for kind in ("memories", "gpus", "pims", "systems"):
+    for name in list_descriptions(kind):
+        load_description(name)
+"""
     for cache in ("off", str(tmp_path)):
         subprocess.run(
             [sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | {"PIMMODEL_CACHE": cache}

@@ -74,7 +74,9 @@ def balanced_split(host: Floats, pim: Floats) -> Floats:
             break
         whole = left - host[index] >= moved + pim[index]
         share[index] = 1.0 if whole else (left - moved) / (host[index] + pim[index])
-        left, moved = left - share[index] * host[index], moved + share[index] * pim[index]
+        if not whole:
+            break
+        left, moved = left - host[index], moved + pim[index]
     return share
 
 
