@@ -10,11 +10,17 @@ from __future__ import annotations
 import csv
 import math
 import random
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
+from pimmodel.validation.report import Row
+from pimmodel.validation.scenarios import draw_scenario
+from pimmodel.validation.simulator.simulate import backlogged, kernel_alone, run_pair, simulate
 
 from pimmodel.dram.service import row_times, service_curve, sustained_rate
 from pimmodel.errors import PimModelError
@@ -22,9 +28,6 @@ from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import Scenario
 from pimmodel.sharing.model import ClosedForm, pair_time
 from pimmodel.sharing.turns import handover
-from pimmodel.validation.report import Row
-from pimmodel.validation.scenarios import draw_scenario
-from pimmodel.validation.simulator.simulate import backlogged, kernel_alone, run_pair, simulate
 
 Progress = Callable[[int, int], None]
 QUANTITIES = (
@@ -72,7 +75,7 @@ class Comparison:
 
 
 def is_regular(scenario: Scenario) -> bool:
-    """The regular region of DESIGN.md section 8: mu(theta_low + 1) >= 1.2 lambda, fill time >= 1.5 x switch overhead."""
+    """The regular region: mu(theta_low + 1) >= 1.2 lambda, fill time >= 1.5 x switch overhead."""
     low, high = scenario.policy.theta_low or 0, scenario.policy.theta_high or 1
     room = min(scenario.queue.window, scenario.queue.capacity)
     curve = service_curve(scenario.timing, scenario.organisation, scenario.stream, room)
@@ -200,6 +203,18 @@ def write_csv(comparisons: list[Comparison], path: Path) -> None:
         for c in comparisons:
             writer.writerow([c.draw, c.quantity, c.policy, c.formula, c.simulator, c.error,
                              c.scenario.model_dump_json(exclude_none=True)])  # fmt: skip
+
+
+def write_worst(comparisons: list[Comparison], folder: Path) -> None:
+    """The worst case of each quantity as a scenario file that `pimmodel simulate` runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for case in worst(comparisons):
+        content = case.scenario.model_dump(exclude_none=True, mode="json")
+        memory = {"timing": content.pop("timing"), "organisation": content.pop("organisation")}
+        name = re.sub(r"[^a-z0-9]+", "-", case.quantity.lower()).strip("-")
+        header = f"# {case.quantity}: formula {case.formula:.6g}, simulator {case.simulator:.6g}, draw {case.draw}\n"
+        document = {"memory": memory, **content, "cycles": FULL.cycles, "warmup": FULL.warmup, "seed": case.seed}
+        (folder / f"{name}.yaml").write_text(header + yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def plot(comparisons: list[Comparison], path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from pimmodel.cli import choices
+from pimmodel.cli import checks, choices
 from pimmodel.errors import PimModelError
 
 
@@ -164,3 +164,7 @@ def _load(network: str, system: str, batch: int | None, image_size: int | None, 
 
 def _options_of(precision: choices.Precision, optimizer: choices.Optimizer, fuse: bool) -> dict[str, Any]:
     return {"precision": precision.value, "optimizer": optimizer.value, "fuse_activation": fuse}
+
+
+app.command()(checks.simulate)
+app.add_typer(checks.validate_app)

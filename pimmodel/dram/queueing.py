@@ -40,7 +40,9 @@ def own_opening_wait(columns: Any, visit_rate: Any, opening: Any, tCCD_L: Any) -
     of N. Source: sum over the requests of one visit.
     """
     gap = 1 / visit_rate - tCCD_L
-    waiting = sp.Piecewise((sp.Min(columns, opening / sp.Max(gap, sp.Rational(1, 10**6)) + 1), gap > 0), (columns, True))
+    waiting = sp.Piecewise(
+        (sp.Min(columns, opening / sp.Max(gap, sp.Rational(1, 10**6)) + 1), gap > 0), (columns, True)
+    )
     return waiting / columns * (opening - (waiting - 1) / 2 * gap)
 
 
@@ -99,7 +101,8 @@ def shared_wait(
 def loaded_row(row_time: Any, activate_gap: Any, activates: Any, banks: Any) -> Any:
     r"""Row time of a busy bank, stretched by the wait for activate slots.
 
-    .. math:: D = \min\Big(D_1 + \frac{T_{act} r}{2 (1 - r)},\ \max(D_1, k T_{act})\Big),\quad r = \min(A T_{act}, 0.999)
+    .. math:: D = \min\Big(D_1 + \frac{T_{act} r}{2 (1 - r)},\ \max(D_1, k T_{act})\Big),\quad
+              r = \min(A T_{act}, 0.999)
 
     Symbols: D_1 [clock], T_act [clock], A activates per clock if nothing waited [1/clock], k banks with conflicts [1].
     Returns [clock].

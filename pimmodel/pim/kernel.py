@@ -9,6 +9,7 @@ Known error of the rate against the reference simulator: see `pimmodel validate 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -51,9 +52,7 @@ def reuse_period(
 
 
 @formula
-def segment_period(
-    segment: Any, cadence: Any, tail: Any, tRP: Any, ramp: Any, tRCD: Any, tRC: Any, tRAS: Any
-) -> Any:
+def segment_period(segment: Any, cadence: Any, tail: Any, tRP: Any, ramp: Any, tRCD: Any, tRC: Any, tRAS: Any) -> Any:
     r"""Clocks from a segment's first column step to the next segment's, in another row of the same bank.
 
     .. math:: T = \max((b - 1) t_{step} + t_{tail} + t_{RP} + t_{ramp} + t_{RCD},\; t_{RC},\;
@@ -144,10 +143,8 @@ def _segments(kernel: PimKernel, one: PimPass) -> list[tuple[int, int]]:
     return [(i, batch) for batch in batches for i in range(len(one.operands))]
 
 
-def _row_period(
-    timing: MemoryTiming, kernel: PimKernel, one: PimPass, per_unit: int, ramp: int
-) -> tuple[float, float]:
-    """Clocks per row of every operand of a pass in steady state [clock], and the sum of its exposed gaps squared / 2."""
+def _row_period(timing: MemoryTiming, kernel: PimKernel, one: PimPass, per_unit: int, ramp: int) -> tuple[float, float]:
+    """Clocks per row of every operand of a pass in steady state [clock], and half the sum of its squared gaps."""
     k, t = len(one.operands), kernel.cadence
     write = [operand.write for operand in one.operands]
     tail = [timing.write_to_precharge if w else timing.tRTP for w in write]
@@ -176,8 +173,8 @@ def _row_period(
         return float(segment_period(segment=batch, cadence=t, tail=tail[a], tRP=timing.tRP, ramp=ramp, tRCD=rcd[b],
                                     tRC=timing.tRC, tRAS=timing.tRAS))  # fmt: skip
 
-    if kernel.placement == "same" and k > 1:
-        periods = [switch(batch, a, b) for (a, batch), (b, _) in zip(segments, segments[1:], strict=False)]
+    if k > 1 and (kernel.placement == "same" or k > per_unit):  # operands that share a bank close each other's rows
+        periods = [switch(batch, a, b) for (a, batch), (b, _) in itertools.pairwise(segments)]
         a, batch = segments[-1]
         if kernel.row_switch == "hidden" and per_unit > 1:
             periods.append(float(batch * t + extra(a, segments[0][0])))
@@ -196,7 +193,7 @@ def _row_period(
                 opened = max(last[i] + tail[i] + timing.tRP, opened + (timing.tRRD_S if k > 1 else 0)) + ramp
                 periods.append(opened + rcd[again] - first[again])
         return max(periods), 0.0
-    end, opened, period = last[-1], -10**9, 0.0
+    end, opened, period = last[-1], -(10**9), 0.0
     for i in range(k):
         closed = max(end + 1 + i, last[i] + tail[i])
         opened = max(closed + timing.tRP, opened + (timing.tRRD_S if ramp or k > 1 else 0)) + ramp

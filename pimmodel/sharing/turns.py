@@ -151,9 +151,7 @@ class DrainCurve:
         return np.interp(above, self.clocks[::-1], self.queued[::-1])
 
 
-def fresh_batch(
-    scenario: Scenario, times: RowTimes, backlog: Floats, wanted: Floats
-) -> tuple[Floats, Floats, Floats]:
+def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats, wanted: Floats) -> tuple[Floats, Floats, Floats]:
     """Up to `wanted` requests of a fresh backlog that the first row opened in each bank serves, and their clocks.
 
     A backlog built up in a PIM turn lies evenly on the sub-streams, B/S consecutive requests each. Returns (requests,

@@ -1,0 +1,1 @@
+"""Example scenarios, one per sharing policy, for `pimmodel simulate`."""

@@ -1,0 +1,100 @@
+"""Scenario files: what `pimmodel simulate CONFIG.yaml` reads.
+
+    memory: hbm2                      # a built-in memory, a YAML file, or {timing: {...}, organisation: {...}}
+    stream: {rate: 0.2, substreams: 16, spread: 1, columns: 16, write_share: 0.0}
+    queue: {capacity: 64, window: 64}
+    kernel: {passes: [{operands: [{write: false}]}], units: 4, cadence: 4, columns_per_row: 32}
+    policy: {kind: exclusive, theta_low: 12, theta_high: 60}
+    refresh: "off"
+    cycles: 4000000                   # clocks that the simulator counts
+    warmup: 100000
+    seed: 0
+
+Units are those of :mod:`pimmodel.scenario`: clocks, and requests per clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pimmodel.errors import DescriptionError, PimModelError
+from pimmodel.hardware.load import load_memory
+from pimmodel.scenario import Scenario
+
+_PARTS = ("memory", "stream", "queue", "kernel", "policy")
+_RUN = {"cycles": 4_000_000, "warmup": 100_000, "seed": 0}
+
+
+@dataclass(frozen=True)
+class ScenarioRun:
+    """A scenario and how to simulate it: clocks counted, clocks before them, seed."""
+
+    scenario: Scenario
+    cycles: int
+    warmup: int
+    seed: int
+
+
+def load_scenario(path: str | Path) -> ScenarioRun:
+    """Read and check a scenario file.
+
+    Raises
+    ------
+    DescriptionError : names file, field, value and what is allowed.
+    PimModelError : the file cannot be read or is not YAML.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise PimModelError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    except UnicodeDecodeError:
+        raise PimModelError(f"{path}: not a text file") from None
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PimModelError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise DescriptionError(path, "(whole file)", type(raw).__name__, f"a mapping with {', '.join(_PARTS)}")
+    for field in raw:
+        if field not in (*_PARTS, "refresh", *_RUN):
+            raise DescriptionError(path, str(field), raw[field], f"only {', '.join((*_PARTS, 'refresh', *_RUN))}")
+    for field in _PARTS:
+        if field not in raw:
+            raise DescriptionError(path, field, None, "a value; the field is missing")
+    counts = {name: raw.get(name, default) for name, default in _RUN.items()}
+    for name, value in counts.items():
+        least = 1 if name == "cycles" else 0
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise DescriptionError(path, name, value, f"a whole number, {least} or more")
+    parts = {name: raw[name] for name in raw if name not in ("memory", *_RUN)}
+    if parts.get("refresh") is False:
+        parts["refresh"] = "off"  # YAML 1.1 reads a bare `off` as false
+    return ScenarioRun(_build(path, _memory(raw["memory"], Path(path)), parts), **counts)
+
+
+def _memory(memory: Any, path: Path) -> dict[str, Any]:
+    if isinstance(memory, dict):
+        return memory
+    if not isinstance(memory, str):
+        raise DescriptionError(path, "memory", memory, "a name, a YAML file, or {timing: ..., organisation: ...}")
+    beside = path.parent / memory
+    part = load_memory(beside if beside.suffix in (".yaml", ".yml") and beside.exists() else memory)
+    return {"timing": part.timing, "organisation": part.organisation}
+
+
+def _build(path: str | Path, memory: dict[str, Any], parts: dict[str, Any]) -> Scenario:
+    try:
+        return Scenario.model_validate({**memory, **parts})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        cause = first.get("ctx", {}).get("error")
+        if cause is not None and str(cause).count("|") >= 2:  # our own validators: field|value|allowed
+            field, value, allowed = str(cause).split("|", 2)
+            raise DescriptionError(path, f"{where}.{field}".lstrip("."), value, allowed) from None
+        raise DescriptionError(path, where, first["input"], first["msg"].lower()) from None
