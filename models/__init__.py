@@ -1,1 +1,1 @@
-
+"""Descriptions that ship with pimmodel: hardware, networks, example scenarios."""

@@ -109,7 +109,8 @@ class Policy(_Part):
     `exclusive` (theta_low, theta_high, quota_host, quota_pim; DESIGN section 8), `watermark` (the host is served from
     queued >= theta_high down to queued <= theta_low, the PIM otherwise: like exclusive, no quotas, and reaching the
     window W does not end a PIM turn unless theta_high > W), `bypass-cap` (a host turn ends after `bypass_cap` columns
-    or when nothing is queued; a PIM turn ends after ceil(bypass_cap / slowdown) column steps if a host request is queued),
+    or when nothing is queued; a PIM turn ends after ceil(bypass_cap / slowdown) column steps if a host request is
+    queued),
     `time-slice` (a host turn ends `slice_host` clocks after it began, a PIM turn `slice_pim` clocks after it began if a
     host request is queued), `host-first` (the PIM only while no host request is queued), `pim-first` (the host only
     while the PIM has no work). All but the first four hand over exactly as `exclusive` does.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pimmodel.validation.report import Row
 from pimmodel.validation.scenarios import draw_scenario
@@ -80,10 +81,10 @@ def is_regular(scenario: Scenario) -> bool:
     room = min(scenario.queue.window, scenario.queue.capacity)
     curve = service_curve(scenario.timing, scenario.organisation, scenario.stream, room)
     speed = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel)
-    mu = float(curve.at(low + 1))
+    mu = curve.at(np.array(low + 1.0))
     hand = handover(scenario, speed, row_times(scenario.timing, scenario.stream), mu, mu)
     fill = (min(high, room) - low) / scenario.stream.rate
-    return mu >= 1.2 * scenario.stream.rate and fill >= 1.5 * (hand.to_pim + hand.resume)
+    return bool(mu >= 1.2 * scenario.stream.rate and fill >= 1.5 * (hand.to_pim + hand.resume))
 
 
 def compare_draw(seed: int, draw: int, effort: Effort) -> list[Comparison]:

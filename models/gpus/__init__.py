@@ -1,1 +1,1 @@
-
+"""GPU descriptions (YAML)."""

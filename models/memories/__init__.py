@@ -1,1 +1,1 @@
-
+"""Memory descriptions (YAML)."""

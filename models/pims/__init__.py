@@ -1,1 +1,1 @@
-
+"""PIM descriptions (YAML)."""

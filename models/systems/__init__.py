@@ -1,1 +1,1 @@
-
+"""System descriptions (YAML)."""

@@ -91,7 +91,6 @@ class ServiceCurve:
         return np.interp(queued, np.arange(len(self.rate)), self.rate)
 
 
-@lru_cache(maxsize=512)
 def service_curve(
     timing: MemoryTiming, organisation: Organisation, stream: HostStream, longest: int, banks: int | None = None
 ) -> ServiceCurve:
@@ -104,7 +103,13 @@ def service_curve(
     longest : largest q wanted [1]
     banks : banks that the stream may use (default: all)
     """
-    times, banks = row_times(timing, stream), banks or organisation.banks
+    anonymous = stream.model_copy(update={"rate": 0.0, "arrival": "even"})  # one cache entry for all rates
+    return _service_curve(timing, anonymous, longest, banks or organisation.banks)
+
+
+@lru_cache(maxsize=512)
+def _service_curve(timing: MemoryTiming, stream: HostStream, longest: int, banks: int) -> ServiceCurve:
+    times = row_times(timing, stream)
     spread = min(stream.spread, banks)
     mu = _grid(timing, stream, times, banks)
     own, waits, activates = _bank_content(timing, stream, times, banks, spread, mu)

@@ -67,15 +67,15 @@ class Handover:
     ramp : from there until the host's service is what its backlog allows [clock]
     """
 
-    to_pim: float
+    to_pim: Floats
     to_host: float
-    host_wait: float
+    host_wait: Floats
     resume: float
     ramp: float
 
 
 def handover(
-    scenario: Scenario, speed: KernelSpeed, times: RowTimes, columns_per_clock: float, activates_per_clock: float
+    scenario: Scenario, speed: KernelSpeed, times: RowTimes, columns_per_clock: Floats, activates_per_clock: Floats
 ) -> Handover:
     """Hand-over times of a scenario whose host ends its turns at the given column and activate rates [1/clock].
 
@@ -85,14 +85,14 @@ def handover(
     """
     timing, w = scenario.timing, scenario.stream.write_share
 
-    def remaining(clocks: float, rate: float) -> float:
-        return clocks - (1 - np.exp(-rate * clocks)) / rate if rate > 1e-9 else 0.0
+    def remaining(clocks: float, rate: Floats) -> Floats:
+        rate = np.maximum(rate, 1e-9)
+        return np.maximum(clocks - (1 - np.exp(-rate * clocks)) / rate, 0)
 
-    written = w * timing.write_to_precharge + (1 - w) * max(
-        float(timing.tRTP), remaining(timing.write_to_precharge, w * columns_per_clock)
-    )
+    recent = np.maximum(timing.tRTP, remaining(timing.write_to_precharge, w * np.asarray(columns_per_clock)))
+    written = w * timing.write_to_precharge + (1 - w) * recent
     wait = timing.tRP + scenario.kernel.mode_switch
-    host_wait = max(written, remaining(timing.tRAS, activates_per_clock))
+    host_wait = np.maximum(written, remaining(timing.tRAS, np.asarray(activates_per_clock)))
     return Handover(
         to_pim=host_wait + wait + 1,
         to_host=speed.tail + wait + 1,
@@ -195,7 +195,7 @@ def turn_rates(
     times = row_times(scenario.timing, stream)
     curve = service_curve(scenario.timing, scenario.organisation, stream, room)
     low, high = np.broadcast_arrays(np.asarray(theta_low, float), np.asarray(theta_high, float))
-    ending = float(curve.at(float(np.mean(np.minimum(low + 1, room)))))
+    ending = curve.at(np.minimum(low + 1, room))
     refresh = "off" if scenario.refresh == "all-bank" else scenario.refresh
     speed = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel, refresh)
     hand = handover(scenario, speed, times, ending, ending * float(curve.activates_per_request[1]))
@@ -244,3 +244,27 @@ def turn_rates(
     steps = np.minimum(steps, quota_pim)
     per_request = activates / np.maximum(served, 1e-9)
     return Turns(served / cycle, steps / cycle, cycle, 1 - served / (rate * cycle), backlog, per_request)
+
+
+def rate_surface(scenario: Scenario, theta_low: Any, theta_high: Any, rates: Any) -> Turns:
+    """Rates of the exclusive policy over whole arrays of (theta_low, theta_high, lambda).
+
+    Parameters
+    ----------
+    scenario : memory, queue, kernel, and the stream but for its rate
+    theta_low, theta_high, rates : arrays that broadcast against each other [1], [1], [1/clock]
+
+    Returns
+    -------
+    Turns with arrays of the broadcast shape. The points of one lambda are evaluated together, since they share the
+    first-passage times of the queue.
+    """
+    low, high, rate = np.broadcast_arrays(*(np.asarray(a, float) for a in (theta_low, theta_high, rates)))
+    made = {name: np.empty(low.shape) for name in Turns.__dataclass_fields__}
+    for one in np.unique(rate):
+        where = rate == one
+        stream = scenario.stream.model_copy(update={"rate": float(one)})
+        part = turn_rates(scenario.model_copy(update={"stream": stream}), low[where], high[where])
+        for name, array in made.items():
+            array[where] = getattr(part, name)
+    return Turns(**made)
