@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from typing import Any
@@ -14,6 +15,8 @@ def _interrupted(*_: Any) -> None:
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it at once with exit code 130."""
+    # Imports make many objects and no garbage: looking for it took a quarter of a short command. Long ones still do.
+    gc.set_threshold(1_000_000)
     signal.signal(signal.SIGINT, _interrupted)
     from pimmodel.cli.app import app
 

@@ -198,6 +198,8 @@ def emit_description(name: str, form: str, output: Path | None) -> None:
 
 
 def _value(value: Any, unit: str) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "yes", False: "no"}[value]
     if isinstance(value, float) and unit in ("B/s", "Hz", "s", "FLOP/s", "W", "J", "J/bit"):
         return format_quantity(value, unit, digits=4)
     return f"{value:g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()
