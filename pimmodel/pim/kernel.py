@@ -130,7 +130,9 @@ def kernel_speed(
         k = max(len(one.operands) for one in kernel.passes)
         one_bank = kernel.placement == "same" and k > 1
         open_banks = 1 if one_bank else per_unit if kernel.row_switch == "hidden" else min(k, per_unit)
-        away = timing.tRFCpb + K_REOPEN * (tail + timing.tRP + resume)
+        # A refresh that falls into a row switch runs beside the activates of the other units.
+        working = steps / clocks * kernel.cadence
+        away = max(0.0, timing.tRFCpb - (1 - working) * ramp) + K_REOPEN * working * (tail + timing.tRP + resume)
         available = max(0.08, 1 - open_banks / per_unit * away / timing.tREFIpb)
     return KernelSpeed(steps / clocks * available, resume, tail, gaps / clocks)
 
