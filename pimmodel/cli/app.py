@@ -96,10 +96,9 @@ def estimate(
     from pimmodel.cli import output as out
     from pimmodel.step import estimate as run
 
-    parts = _load(network, system, batch, image_size, unknown_ops)
+    net, hardware = _load(network, system, batch, image_size, unknown_ops)
     options = _options_of(precision, optimizer, fuse_activation)
-    result = run(*parts, policy.value if policy else None, **options)
-    out.emit_estimate(result, format.value, output)
+    out.emit_estimate(run(net, hardware, policy.value if policy else None, **options), format.value, output)
 
 
 @app.command()
@@ -119,8 +118,8 @@ def compare(
     from pimmodel.cli import output as out
     from pimmodel.step import compare as run
 
-    parts = _load(network, system, batch, image_size, unknown_ops)
-    out.emit_comparison(run(*parts, **_options_of(precision, optimizer, fuse_activation)), format.value, output)
+    net, hardware = _load(network, system, batch, image_size, unknown_ops)
+    out.emit_comparison(run(net, hardware, **_options_of(precision, optimizer, fuse_activation)), format.value, output)
 
 
 @app.command("list")

@@ -162,7 +162,7 @@ def _description_rows(kind: str) -> list[dict[str, Any]]:
         "pims": load.load_pim,
         "systems": load.load_system,
     }
-    return [{"name": name, "title": loaders[kind](name).title} for name in load.list_descriptions(kind)]  # type: ignore[arg-type,operator]
+    return [{"name": name, "title": loaders[kind](name).title} for name in load.list_descriptions(kind)]  # type: ignore[operator]
 
 
 def emit_description(name: str, form: str, output: Path | None) -> None:
