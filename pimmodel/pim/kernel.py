@@ -65,20 +65,23 @@ def segment_period(segment: Any, cadence: Any, tail: Any, tRP: Any, ramp: Any, t
     return sp.Max((segment - 1) * cadence + tail + tRP + ramp + tRCD, tRC, tRAS + tRP + ramp)
 
 
-def activate_ramp(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel) -> int:
-    """Clocks from the first to the last activate that opens one row in all units [clock]."""
-    if kernel.all_bank_activate:
-        return 0
-    starts = [0]
-    for i in range(1, kernel.units):
-        same_group = organisation.bank_groups == 1
-        at = starts[-1] + (timing.tRRD_L if same_group else timing.tRRD_S)
-        if i >= organisation.bank_groups:  # the group's previous activate
+def activate_times(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, rows: int) -> list[int]:
+    """Clocks, from the first activate on, at which each of `rows` rows is activated in its last unit [clock]."""
+    commands = 1 if kernel.all_bank_activate else kernel.units
+    starts: list[int] = [0]
+    for i in range(1, commands * rows):
+        at = starts[-1] + (timing.tRRD_L if organisation.bank_groups == 1 else timing.tRRD_S)
+        if i >= organisation.bank_groups and commands > 1:  # the bank group's previous activate
             at = max(at, starts[i - organisation.bank_groups] + timing.tRRD_L)
         if i >= 4:
             at = max(at, starts[i - 4] + timing.tFAW)
         starts.append(at)
-    return starts[-1]
+    return starts[commands - 1 :: commands]
+
+
+def activate_ramp(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel) -> int:
+    """Clocks from the first to the last activate that opens one row in all units [clock]."""
+    return activate_times(timing, organisation, kernel, 1)[0]
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def kernel_speed(
         clocks += one.rows * period
     share = writes / steps
     tail = (1 - share) * timing.tRTP + share * timing.write_to_precharge
-    resume = ramp + (1 - share) * timing.tRCDRD + share * timing.tRCDWR
+    resume = _resume(timing, organisation, kernel, (1 - share) * timing.tRCDRD + share * timing.tRCDWR)
     available = 1.0
     if refresh == "all-bank":
         available = float(refresh_availability(tRFC=timing.tRFC + tail + timing.tRP + resume, tREFI=timing.tREFI))
@@ -135,6 +138,25 @@ def kernel_speed(
         away = max(0.0, timing.tRFCpb - (1 - working) * ramp) + K_REOPEN * working * (tail + timing.tRP + resume)
         available = max(0.08, 1 - open_banks / per_unit * away / timing.tREFIpb)
     return KernelSpeed(steps / clocks * available, resume, tail, gaps / clocks)
+
+
+def _resume(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, tRCD: float) -> float:
+    """Clocks from a hand-over to the first column step, and those lost until the kernel runs as if never stopped.
+
+    Operands in distinct banks all have their rows opened again, one after another while the first are at work; with a
+    hidden row switch the next rows, opened in advance before, come late if the row in progress is nearly through.
+    """
+    k = max(len(one.operands) for one in kernel.passes)
+    if kernel.placement == "same":
+        return activate_times(timing, organisation, kernel, 1)[0] + tRCD
+    times = activate_times(timing, organisation, kernel, 2 * k)
+    segment = min(kernel.registers, kernel.columns_per_row) * kernel.cadence
+    first = max(times[i] - i * segment for i in range(k)) + tRCD
+    if kernel.row_switch == "exposed":
+        return first
+    row = k * kernel.columns_per_row * kernel.cadence
+    late = min(float(times[-1] + tRCD - first), float(row))
+    return first + late**2 / (2 * row)
 
 
 def _segments(kernel: PimKernel, one: PimPass) -> list[tuple[int, int]]:
