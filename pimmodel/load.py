@@ -33,6 +33,8 @@ def load_network(
     UnknownNameError, NetworkError, MissingExtraError
     """
     _check_sizes(batch, image_size)
+    if unknown_ops not in ("error", "elementwise"):
+        raise NetworkError(f"unknown_ops is {unknown_ops!r}; allowed: 'error', 'elementwise'")
     if isinstance(source, (str, os.PathLike)):
         return _from_name_or_file(source, batch, image_size, unknown_ops)
     from pimmodel.importers.torch_module import import_torch
@@ -64,6 +66,8 @@ def _is_file(text: str) -> bool:
 def _check_sizes(batch: Any, image_size: Any) -> None:
     sizes = {"batch": batch}
     if isinstance(image_size, tuple):
+        if len(image_size) != 2:
+            raise NetworkError(f"image size is {image_size!r}; allowed: one number, or (height, width)")
         sizes |= {"image height": image_size[0], "image width": image_size[1]}
     else:
         sizes["image size"] = image_size

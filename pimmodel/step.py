@@ -190,6 +190,9 @@ def prepare(
     fuse_activation: bool = False,
 ) -> Step:
     """Expand the training step once, for estimates under several policies."""
+    for what, given, kind in (("network", network, Network), ("system", system, System)):
+        if not isinstance(given, kind):
+            raise PimModelError(f"{what} is {given!r}; allowed: what load_{what} returns")
     options = TrainingOptions(precision, optimizer, fuse_activation)
     graph = training_step(network, options)
     if not graph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 import networkx as nx
@@ -412,6 +413,38 @@ def test_bad_options(arguments: dict[str, str], error: type[PimModelError], word
         pm.estimate(block(), V100, **arguments)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         pm.estimate(block(), V100, precison="fp16")  # type: ignore[call-arg]
+
+
+def test_names_in_place_of_what_they_name() -> None:
+    with pytest.raises(PimModelError, match="network is 'resnet18'; allowed: what load_network returns"):
+        pm.estimate("resnet18", V100)  # type: ignore[arg-type]
+    with pytest.raises(PimModelError, match="system is 'v100'; allowed: what load_system returns"):
+        pm.compare(block(), "v100")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"batch": 0}, "batch is 0; allowed: a whole number, 1 or more"),
+        ({"batch": True}, "batch is True"),
+        ({"batch": 2.0}, "batch is 2.0"),
+        ({"batch": 10**10}, "batch is too large; allowed: at most 1000000000"),
+        ({"image_size": "224"}, "image size is '224'"),
+        ({"image_size": (224, 0)}, "image width is 0"),
+        ({"image_size": (224,)}, "image size is (224,); allowed: one number, or (height, width)"),
+        ({"image_size": (1, 2, 3)}, "image size is (1, 2, 3)"),
+        ({"unknown_ops": "ignore"}, "unknown_ops is 'ignore'; allowed: 'error', 'elementwise'"),
+    ],
+)
+def test_bad_sizes_of_a_network(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(NetworkError, match=re.escape(words)):
+        pm.load_network("resnet18", **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "", "."])
+def test_names_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown network"):
+        pm.load_network(name)
 
 
 def test_names_are_compared_whatever_their_case() -> None:
