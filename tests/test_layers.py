@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import from those before it, and from its own package.
 ORDER = [
-    "errors", "cache", "units", "symbols", "formula", "hardware", "network", "models", "scenario", "dram", "roofline",
+    "errors", "cache", "units", "symbols", "formula", "hardware", "network", "models", "scenario", "scenario_file", "dram", "roofline",
     "pim", "sharing", "schedule", "importers", "load", "step", "report", "validation", "cli",
 ]  # fmt: skip
 # The facade hands out names lazily, and `python -m pimmodel` starts the command line.
@@ -34,8 +35,13 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 
 
-def _imports(module: str) -> Iterator[str]:
+@cache
+def _imports(module: str) -> tuple[str, ...]:
     """Modules of pimmodel that a module imports, by their full names."""
+    return tuple(_found(module))
+
+
+def _found(module: str) -> Iterator[str]:
     package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
