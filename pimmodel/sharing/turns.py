@@ -145,10 +145,11 @@ class DrainCurve:
                    for c in (self.clocks, self.served)]  # fmt: skip
         return np.maximum(between[0], 0), np.maximum(between[1], 0)
 
-    def left_after(self, backlog: Floats, clocks: Floats) -> Floats:
-        """Requests queued `clocks` after service began with `backlog`."""
-        above = np.interp(backlog, self.queued, self.clocks) + clocks
-        return np.interp(above, self.clocks[::-1], self.queued[::-1])
+    def level_after(self, backlog: Floats, *, clocks: Floats | None = None, requests: Floats | None = None) -> Floats:
+        """Requests queued when `clocks` have passed, or `requests` been served, since service began with `backlog`."""
+        above, amount = (self.clocks, clocks) if clocks is not None else (self.served, requests)
+        reached = np.interp(backlog, self.queued, above) + amount
+        return np.interp(reached, above[::-1], self.queued[::-1])
 
 
 def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats, wanted: Floats) -> tuple[Floats, Floats, Floats]:
@@ -219,24 +220,27 @@ def turn_rates(
         arrived = start + rate * (pim + to_host + hand.ramp)
         backlog = np.minimum(arrived, room)
         floor = np.minimum(low, backlog)
-        first, first_clocks, rows_opened = fresh_batch(scenario, times, backlog, backlog - floor)
+        first, first_clocks, rows_opened = fresh_batch(
+            scenario, times, backlog, np.minimum(backlog - floor, quota_host)
+        )
         # With a full window one request arrives per one whose data are through, none before the first.
         late = np.maximum(first_clocks - np.where(arrived >= queue.window, times.data, 0.0), 0)
         through = np.where(arrived >= queue.window, first * late / np.maximum(first_clocks, 1e-9), np.inf)
         after = np.minimum(backlog - first + np.minimum(rate * late, through), room)
-        draining, served = drain_curve.drain(after, floor)
-        quota_left = np.maximum(quota_host - first, 0)
-        serving = np.minimum(draining, np.maximum(host_clocks - first_clocks, 0))
-        serving = np.minimum(serving, draining * np.minimum(1, quota_left / np.maximum(served, 1e-9)))
+        left = floor
+        if limited:
+            by_clock = drain_curve.level_after(after, clocks=np.maximum(host_clocks - hand.ramp - first_clocks, 0))
+            by_count = drain_curve.level_after(after, requests=np.maximum(quota_host - first, 0))
+            left = np.minimum(np.maximum(floor, np.maximum(by_clock, by_count)), after)
+        serving, served = drain_curve.drain(after, left)
         idle = np.maximum(host_clocks - first_clocks - serving - hand.ramp, 0) if host_stays else np.zeros_like(low)
-        left = np.where(serving < draining, drain_curve.left_after(after, serving), floor)
         start = 0.5 * (start + left) if limited else left
         served_clocks = first_clocks + serving + idle
         host = to_host + hand.ramp + served_clocks
         cycle = pim + host
         if scenario.refresh == "all-bank":
             refreshing = cycle / scenario.timing.tREFI * scenario.timing.tRFC / 2
-    served = first + served * np.where(draining > 0, serving / np.maximum(draining, 1e-9), 0.0) + rate * idle
+    served = first + served + rate * idle
     served = np.minimum(np.minimum(served, rate * cycle), quota_host)
     steady = np.interp((after + floor) / 2, drain_curve.queued, curve.activates_per_request)
     activates = rows_opened + np.maximum(served - first, 0) * steady
