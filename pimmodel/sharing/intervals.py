@@ -9,10 +9,10 @@ from __future__ import annotations
 from pimmodel.scenario import Scenario
 
 # 90th percentile of errors: (relative, or absolute in share of the full rate for the PIM).
-_P90_HOST_STALLING = 0.15
-_P90_HOST_RUNNING = 0.02
-_P90_PIM_RELATIVE = 0.20
-_P90_PIM_ABSOLUTE = 0.03
+_P90_HOST_STALLING = 0.25
+_P90_HOST_RUNNING = 0.01
+_P90_PIM_RELATIVE = 0.31
+_P90_PIM_ABSOLUTE = 0.034
 _TURNS = ("exclusive", "watermark", "bypass-cap", "time-slice", "host-first")
 
 

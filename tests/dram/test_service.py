@@ -38,7 +38,9 @@ def test_own_opening_wait_is_the_mean_over_a_visit(n: int, rate: float, opening:
     """Slow twin: request i arrives at i / a and is served at the later of that and opening + 4 i."""
     waits = [max(0.0, opening + 4 * i - i / rate) for i in range(n)]
     got = float(own_opening_wait(columns=float(n), visit_rate=rate, opening=float(opening), tCCD_L=4.0))
-    assert got == pytest.approx(sum(waits) / n, rel=0.1, abs=0.06 * opening)  # N is not rounded
+    # N is not rounded to whole requests: the sum is a parabola in N of curvature g, so at most g / 8 of it is missed.
+    missed = max(0.0, 1 / rate - 4) / 8 / n
+    assert sum(waits) / n - missed - 1e-6 <= got <= sum(waits) / n + 1e-6
 
 
 @settings(deadline=None, max_examples=40)

@@ -210,12 +210,17 @@ def next_arrival(s, clock):
 
 @compiled
 def update_drain(channel, p):
-    """Separate queues: start to drain writes above the high mark, stop below the low one."""
-    if p.separate:
-        if channel.queued_writes > p.drain_high:
-            channel.draining = 1
-        elif channel.queued_writes < p.drain_low or channel.queued_writes == 0:
-            channel.draining = 0
+    """Separate queues: drain writes from above the high mark, or when no read waits, to below the low mark.
+
+    A drain that began because no read waited goes on to the low mark too, as in Ramulator.
+    """
+    if not p.separate:
+        return
+    reads = channel.queued - channel.queued_writes
+    if not channel.draining:
+        channel.draining = channel.queued_writes > p.drain_high or (reads == 0 and channel.queued_writes > 0)
+    elif channel.queued_writes == 0 or (channel.queued_writes < p.drain_low and reads > 0):
+        channel.draining = 0
 
 
 @compiled
