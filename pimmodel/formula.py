@@ -7,7 +7,7 @@
 
 The parameters are names from :mod:`pimmodel.symbols`. `roofline_time.expression` is the sympy expression,
 `roofline_time(work=..., peak=..., ...)` evaluates generated numpy code on numbers or arrays (broadcast against each
-other). The generated source is kept in the on-disk cache under a key of the formula's own source text, the symbol
+other). The generated source is kept in the on-disk cache under a key of its module's source text, the symbol
 table and the sympy version; with a warm cache sympy is not imported at all.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from pimmodel import cache
 from pimmodel.symbols import SYMBOLS, latex_names, sympy_symbols
 from pimmodel.units import hash_text
 
-_GENERATOR = 1  # raise when the generated code changes
+_GENERATOR = 2  # raise when the generated code changes
 
 
 class _LazySympy:
@@ -63,7 +64,8 @@ class Formula:
     @functools.cached_property
     def _code(self) -> str:
         table = repr([(name, SYMBOLS[name]) for name in self.arguments])
-        text = textwrap.dedent(inspect.getsource(self._define))
+        # The whole module, not the function alone: its constants are part of the formula.
+        text = _source_of_module(self._define.__module__) or textwrap.dedent(inspect.getsource(self._define))
         key = hash_text(f"{_GENERATOR}|{version('sympy')}|{table}|{text}")
         entry = f"formula-{self._define.__module__}.{self._define.__name__}-{key:016x}.py"
         code = cache.read(entry)
@@ -87,6 +89,15 @@ class Formula:
         if set(values) != set(self.arguments):
             raise TypeError(f"{self._define.__name__} takes {', '.join(self.arguments)}")
         return self.function(*(values[name] for name in self.arguments))
+
+
+@functools.lru_cache(maxsize=256)
+def _source_of_module(name: str) -> str:
+    """Text of a module's file, or "" where there is none."""
+    try:
+        return inspect.getsource(sys.modules[name])
+    except (KeyError, OSError, TypeError):
+        return ""
 
 
 def formula(define: Callable[..., Any]) -> Formula:

@@ -1,10 +1,14 @@
 """The formula framework: one expression, and generated code that agrees with sympy's own evaluation."""
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pimmodel import formula as formula_module
 from pimmodel.dram.refresh import refresh_availability
 from pimmodel.formula import Formula, formula, sp
 from pimmodel.pim.bandwidth import pim_bandwidth, pim_stream_time
@@ -56,3 +60,18 @@ def test_generated_code_comes_from_the_cache(tmp_path, monkeypatch) -> None:  # 
     (entry,) = tmp_path.glob("formula-*")
     entry.write_text(entry.read_text().replace("return ", "return 1000 + "))
     assert formula(roofline_time._define)(work=1, peak=2, traffic=3, bandwidth=1, kernels=0, launch=0) == 1003
+
+
+def test_a_changed_constant_of_the_module_makes_new_code(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("PIMMODEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = "from pimmodel.formula import formula\nK = {}\n@formula\ndef scaled(work):\n    return K * work\n"
+    for constant in (2, 3):
+        name = f"constants{constant}"
+        # The same module path both times, as an edited file has.
+        (tmp_path / f"{name}.py").write_text(text.format(constant))
+        module = importlib.import_module(name)
+        module.scaled._define.__module__ = "pimmodel_edited"
+        monkeypatch.setitem(sys.modules, "pimmodel_edited", module)
+        formula_module._source_of_module.cache_clear()
+        assert module.scaled(work=5) == 5 * constant
