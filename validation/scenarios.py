@@ -41,7 +41,7 @@ from pimmodel.scenario import (
 
 
 def _log_uniform(rng: random.Random, low: float, high: float) -> float:
-    return low * (high / low) ** rng.random()
+    return float(low * (high / low) ** rng.random())
 
 
 def _count(rng: random.Random, low: int, high: int) -> int:
@@ -134,5 +134,5 @@ def draw_scenario(rng: random.Random, policy: str = "exclusive") -> Scenario:
         queue=HostQueue(capacity=window, window=window),
         kernel=kernel,
         policy=draw_exclusive(rng, window) if policy == "exclusive" else draw_policy(rng, window),
-        refresh=rng.choice(["off", "off", "all-bank", "per-bank"]),  # type: ignore[arg-type]
+        refresh=rng.choice(["off", "off", "all-bank", "per-bank"]),
     )

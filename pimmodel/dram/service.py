@@ -88,7 +88,7 @@ class ServiceCurve:
 
     def at(self, queued: float | Floats) -> Floats:
         """mu at any (also fractional) q, shape of `queued` [1/clock]."""
-        return np.interp(queued, np.arange(len(self.rate)), self.rate)
+        return np.asarray(np.interp(queued, np.arange(len(self.rate)), self.rate))
 
 
 def service_curve(
@@ -183,7 +183,7 @@ def _binomial(trials: int, probability: float) -> Floats:
     weights = np.ones(trials + 1)
     for k in range(1, trials + 1):
         weights[k] = weights[k - 1] * (trials - k + 1) / k * probability / (1 - probability)
-    return weights * (1 - probability) ** trials
+    return np.asarray(weights * (1 - probability) ** trials)
 
 
 def _roots(content: Floats, q: Floats, mu: Floats, per_request: Floats) -> tuple[Floats, Floats]:

@@ -147,9 +147,11 @@ class DrainCurve:
 
     def level_after(self, backlog: Floats, *, clocks: Floats | None = None, requests: Floats | None = None) -> Floats:
         """Requests queued when `clocks` have passed, or `requests` been served, since service began with `backlog`."""
-        above, amount = (self.clocks, clocks) if clocks is not None else (self.served, requests)
+        above = self.clocks if clocks is not None else self.served
+        amount = clocks if clocks is not None else requests
+        assert amount is not None
         reached = np.interp(backlog, self.queued, above) + amount
-        return np.interp(reached, above[::-1], self.queued[::-1])
+        return np.asarray(np.interp(reached, above[::-1], self.queued[::-1]))
 
 
 def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats, wanted: Floats) -> tuple[Floats, Floats, Floats]:
