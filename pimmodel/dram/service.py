@@ -179,7 +179,7 @@ def _bank_content(
 def _binomial(trials: int, probability: float) -> Floats:
     """Binomial probabilities of 0 .. trials [1]."""
     if probability >= 1:
-        return np.eye(trials + 1)[trials]
+        return np.asarray(np.eye(trials + 1)[trials])
     weights = np.ones(trials + 1)
     for k in range(1, trials + 1):
         weights[k] = weights[k - 1] * (trials - k + 1) / k * probability / (1 - probability)
