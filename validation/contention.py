@@ -230,6 +230,7 @@ def figure_of(comparisons: list[Comparison]) -> Any:
 
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
     except ImportError:
         raise MissingExtraError("the scatter plot", "plot") from None
     units = ("requests/clock", "clocks/step", "requests/clock", "share of full rate", "share of full rate", "clocks")
@@ -244,8 +245,11 @@ def figure_of(comparisons: list[Comparison]) -> Any:
         axes.scatter(x, y, s=9, alpha=0.6, color="#0072B2", linewidths=0)
         finite = [v for v in (*x, *y) if math.isfinite(v)]
         if panel != 5:
-            axes.set_xscale("log")
-            axes.set_yscale("log")
+            for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+                scale("log")
+                axis.set_major_locator(LogLocator(subs=(1, 3)))
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())
             finite = [v for v in finite if v > 0]
         ends = [min(finite), max(finite)]
         axes.plot(ends, ends, color="#D55E00", linewidth=1)

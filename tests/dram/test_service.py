@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from importlib.resources import files
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from pimmodel.dram.queueing import own_opening_wait
 from pimmodel.dram.rows import activate_interval, backlogged_interval, row_cycle
-from pimmodel.dram.service import refreshed, row_times, service_curve, sustained_rate
+from pimmodel.dram.service import open_loop_latency, refreshed, row_times, service_curve, sustained_rate
 from pimmodel.hardware.load import load_memory
 from pimmodel.scenario import HostQueue, HostStream, PimKernel, PimOperand, PimPass, Policy, Scenario
 
@@ -86,3 +89,23 @@ def test_curve_against_the_simulator(n: int, substreams: int, queued: int, toler
 def test_a_longer_window_serves_no_less() -> None:
     rates = [sustained_rate(MEMORY.timing, MEMORY.organisation, stream(4, 16), w) for w in (8, 16, 32, 64, 128)]
     assert rates == sorted(rates)
+
+
+@pytest.mark.parametrize(("refresh", "below", "above"), [("off", 0.0, 0.07), ("on", 0.16, 0.07)])
+def test_latency_against_public_simulators(refresh: str, below: float, above: float) -> None:
+    """Uniform random reads, evenly spaced: latencies printed by Ramulator 2.1 and DRAMsim3, none of them fitted to."""
+    table = files("pimmodel.validation") / "tables/dram/random_load.csv"
+    compared = 0
+    for row in csv.DictReader(table.read_text().splitlines()):
+        gap = float(row["mean_gap_cycles"])
+        wanted = {"dram_config": "hbm2_2000", "refresh": refresh, "window": "unbounded", "arrival": "deterministic"}
+        if {name: row[name] for name in wanted} != wanted or float(row["write_frac"]) or gap < 5:
+            continue
+        reads = HostStream(rate=1 / gap, substreams=16, spread=1, columns=1, write_share=0)
+        mode = "all-bank" if refresh == "on" else "off"
+        latency = open_loop_latency(MEMORY.timing, MEMORY.organisation, reads, mode)
+        simulated = float(row["avg_latency_from_arrival_cycles"])
+        assert 1 - below <= latency / simulated <= 1 + above, row
+        compared += 1
+    assert compared >= 24
+    assert open_loop_latency(MEMORY.timing, MEMORY.organisation, reads.model_copy(update={"rate": 0.5})) == float("inf")
