@@ -20,4 +20,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupted)
     from pimmodel.cli.app import app
 
-    app(prog_name="pimmodel")
+    try:
+        app(prog_name="pimmodel")
+    finally:
+        # Python would look through everything once more before it ends, for nothing.
+        gc.freeze()
