@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pimmodel.formula import formula
+from pimmodel.hardware.memory import MemoryTiming
 
 
 @formula
@@ -20,3 +21,8 @@ def refresh_availability(tRFC: Any, tREFI: Any) -> Any:
     Source: JESD235C, all-bank refresh.
     """
     return 1 - tRFC / tREFI
+
+
+def stream_availability(timing: MemoryTiming, refresh: str) -> float:
+    """Share of time that a long stream can use; only all-bank refresh stops a whole channel [1]."""
+    return float(refresh_availability(tRFC=timing.tRFC, tREFI=timing.tREFI)) if refresh == "all-bank" else 1.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pimmodel.dram.refresh import refresh_availability
+from pimmodel.dram.refresh import stream_availability
 from pimmodel.hardware.system import System
 from pimmodel.network.training import ELEMENT_BYTES, Precision, Task
 from pimmodel.pim.bandwidth import pim_bandwidth, pim_stream_time
@@ -27,10 +27,7 @@ def pim_times(tasks: Sequence[Task], system: System, precision: Precision) -> Fl
     -------
     Array of shape (T,) [s].
     """
-    timing = system.memory.timing
-    available = 1.0
-    if system.controller.refresh == "all-bank":
-        available = float(refresh_availability(tRFC=timing.tRFC, tREFI=timing.tREFI))
+    available = stream_availability(system.memory.timing, system.controller.refresh)
     bandwidth = available * pim_bandwidth(
         units=system.pim.units_per_channel,
         channels=system.memory_channels,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pimmodel.dram.refresh import refresh_availability
+from pimmodel.dram.refresh import stream_availability
 from pimmodel.hardware.system import System
 from pimmodel.network.training import Precision, Task
 from pimmodel.roofline.basic import roofline_time
@@ -30,10 +30,7 @@ def arithmetic_peak(system: System, precision: Precision, *, matrix: bool) -> fl
 
 def host_bandwidth(system: System) -> float:
     """DRAM bandwidth that the host can sustain: the peak less refresh [B/s]."""
-    timing = system.memory.timing
-    available = 1.0
-    if system.controller.refresh == "all-bank":
-        available = float(refresh_availability(tRFC=timing.tRFC, tREFI=timing.tREFI))
+    available = stream_availability(system.memory.timing, system.controller.refresh)
     return system.peak_bandwidth * available
 
 
