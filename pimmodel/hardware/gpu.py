@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pimmodel.hardware.description import (
     Bytes,
@@ -18,6 +18,33 @@ from pimmodel.hardware.description import (
     SquareMetres,
     Watts,
 )
+
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class KernelConstants(BaseModel):
+    """What the roofline of the host's kernels needs beside data-sheet values: one set for all GPUs.
+
+    The defaults come from `pimmodel calibrate` on every second row (the first, third ...) of the 188 V100 rows in
+    `validation/tables/gpu/deepbench_v100_conv.csv`; the errors on the other half are in the README. A GPU file may give its own,
+    as `pimmodel calibrate` writes them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arithmetic_efficiency: Share = Field(default=0.91, description="share of peak that an endless tile reaches")
+    dram_efficiency: Share = Field(default=0.86, description="share of the DRAM bandwidth that a long stream gets")
+    tile_overhead: Factor = Field(
+        default=4.0, description="elements of tile edge whose load costs as much as an element's arithmetic"
+    )
+    wave_latency: Factor = Field(default=4600.0, description="core clocks to fill and drain one wave of tiles")
+    winograd_traffic: Factor = Field(
+        default=0.47, description="share of the Winograd transforms' tensors that goes to DRAM"
+    )
+    launch_factor: Factor = Field(default=1.5, description="time per kernel over the GPU's launch overhead")
+    pointwise_gradient: Factor = Field(default=1.26, description="slowdown of fp32 weight gradients of 1 x 1 filters")
 
 
 class Gpu(Description):
@@ -36,6 +63,9 @@ class Gpu(Description):
     fp16_tensor_peak: FlopPerSecond | None = Field(
         default=None, description="dense fp16-in fp32-accumulate tensor-core peak"
     )
+    tf32_tensor_peak: FlopPerSecond | None = Field(
+        default=None, description="dense tensor-core peak on fp32 tensors rounded to tf32; used only where asked for"
+    )
     l2_size: Bytes
     l2_bandwidth: BytesPerSecond
     shared_memory_per_sm: Bytes
@@ -46,6 +76,8 @@ class Gpu(Description):
     tdp: Watts
     idle_power: Watts
     flop_energy: Joules = Field(description="energy of one fp32 FLOP, on-chip data movement included")
+
+    kernels: KernelConstants = KernelConstants()
 
     @property
     def fp32_peak(self) -> float:

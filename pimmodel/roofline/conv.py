@@ -1,0 +1,377 @@
+"""CONV and fully connected layers on the GPU: the kernels that a library would choose, and what each of them costs.
+
+Every kernel that fits a layer, a phase and a precision is evaluated; the fastest is taken, as a library with
+autotuning would. Kernels and their tiles are facts of the library (cuDNN 7 on Volta, from the names of its kernels:
+`scudnn_128x128`, `s884cudnn_256x128` and so on), not fitted:
+
+- `implicit_gemm`: the matrix product of :mod:`pimmodel.roofline.tiles`. fp32 on the ordinary lanes, fp16 on tensor
+  cores where 8 divides both channel counts of a group, else on the lanes with channels in fours. The depth of weight
+  gradients, and of tensor-core forward kernels, may be split. Data gradients of fp16 come in wide tiles only. The data
+  gradient of a strided CONV skips the filter rows, not the columns, that meet no output, and in fp32 clears its result
+  first.
+- `winograd`, `winograd_nonfused` (:mod:`pimmodel.roofline.winograd`): fp32, stride 1, filters of 3 x 3 (non-fused also 5 x 5).
+- `direct`: one thread per output of a group with fewer than 8 output channels (depthwise), without tensor cores.
+
+Known error on measured kernels: `pimmodel validate gpu`; figures in the README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimmodel.hardware.gpu import Gpu
+from pimmodel.network.conv_shape import ConvShape
+from pimmodel.roofline.tiles import busy_time, dram_traffic, kernel_time, l2_traffic, memory_time, split_time
+from pimmodel.roofline.winograd import FUSED_EDGE, NON_FUSED_EDGE, transform_traffic
+
+Floats = NDArray[np.float64]
+Phase = Literal["FP", "DX", "DW"]
+Matrix = Literal["fp32", "tf32", "fp16"]
+
+ALGORITHMS = ("implicit_gemm", "winograd", "winograd_nonfused", "direct")
+BOUNDS = ("math", "dram", "l2", "launch")
+BYTES = {"fp32": 4, "tf32": 4, "fp16": 2}
+TENSOR_ALIGNMENT = 8  # channels that a tensor-core kernel takes at a time
+LANE_ALIGNMENT = 4  # channels that an fp16 kernel on ordinary lanes takes at a time
+DIRECT_OUTPUTS = 8  # fewer output channels per group than this have a direct kernel
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A kernel's tile: rows, columns, and how many of them one SM holds; `wide` ones are all that DX has in fp16."""
+
+    m: int
+    n: int
+    resident: int
+    wide: bool = True
+
+
+LANE_TILES = (Tile(128, 128, 2), Tile(128, 64, 3), Tile(128, 32, 4))
+TENSOR_TILES = (
+    Tile(256, 128, 1), Tile(128, 128, 2), Tile(256, 64, 2), Tile(128, 64, 3, wide=False), Tile(64, 64, 4, wide=False)
+)  # fmt: skip
+HALF_LANE_TILES = (Tile(128, 64, 2),)
+DIRECT_TILES = (Tile(128, 1, 8),)
+WINOGRAD_TILES = (Tile(32, 64, 1),)
+WINOGRAD_GEMM_TILES = (Tile(128, 64, 3), Tile(128, 128, 2))
+SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
+LANE_STEP, TENSOR_STEP = 8, 32  # products that a tile sums between two loads
+LEAST_STEPS = 4  # a split must leave this many steps
+
+
+@dataclass(frozen=True, eq=False)
+class ConvKernels:
+    """The kernels chosen for T tasks, each an array of shape (T,).
+
+    time : whole time, launches included [s]
+    compute, dram, l2, launch : its parts: busiest SM, DRAM traffic, L2 traffic, launches [s]
+    dram_bytes, l2_bytes : traffic per level [B]
+    macs : multiply-accumulates of the layer, without padding [1]
+    algorithm : index into `ALGORITHMS`
+    tile_m, tile_n, splits : the tile and the split of the depth [1]
+    tensor_cores : whether it runs on them
+    """
+
+    time: Floats
+    compute: Floats
+    dram: Floats
+    l2: Floats
+    launch: Floats
+    dram_bytes: Floats
+    l2_bytes: Floats
+    macs: Floats
+    algorithm: NDArray[np.int64]
+    tile_m: NDArray[np.int64]
+    tile_n: NDArray[np.int64]
+    splits: NDArray[np.int64]
+    tensor_cores: NDArray[np.bool_]
+
+    @property
+    def bound(self) -> NDArray[np.int64]:
+        """Index into `BOUNDS` of the longest part."""
+        return np.argmax(np.stack([self.compute, self.dram, self.l2, self.launch]), axis=0)
+
+    @property
+    def intensity(self) -> Floats:
+        """Arithmetic intensity: FLOP of the layer per byte of DRAM traffic [FLOP/B]."""
+        return 2 * self.macs / self.dram_bytes
+
+    @property
+    def idle_share(self) -> Floats:
+        """Share of the time in which the DRAM is idle [1]."""
+        return 1 - self.dram / self.time
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """T tasks as matrix products, arrays of shape (T,); names as in the formulas."""
+
+    shapes: NDArray[np.float64]  # (T, 12): n c h w k p q r s stride_h stride_w groups
+    phase: NDArray[np.int64]  # 0 FP, 1 DX, 2 DW
+    rows: Floats
+    cols: Floats
+    depth: Floats
+    first: Floats
+    second: Floats
+    result: Floats
+
+    def column(self, name: str) -> Floats:
+        """One field of the shapes."""
+        taken: Floats = self.shapes[:, ConvShape._fields.index(name)]
+        return taken
+
+
+PHASES: tuple[Phase, ...] = ("FP", "DX", "DW")
+
+
+def _work(shapes: Sequence[ConvShape], phases: Sequence[Phase], element: int) -> _Work:
+    table = np.array([shape[:12] for shape in shapes], dtype=float).reshape(-1, 12)
+    n, c, h, w, k, p, q, r, s, stride_h, stride_w, groups = table.T
+    phase = np.array([PHASES.index(one) for one in phases], dtype=np.int64)
+    images, maps, filters = n * c * h * w * element, n * k * p * q * element, k * c / groups * r * s * element
+    forward, data = phase == 0, phase == 1
+    # Of a strided data gradient, filter rows that meet no output are skipped, columns are not.
+    met = np.ceil(s / stride_w) / s / stride_h
+    return _Work(
+        table, phase,
+        rows=np.select([forward, data], [n * p * q, n * h * w], c / groups * r * s),
+        cols=np.where(data, c / groups, k / groups),
+        depth=np.select([forward, data], [c / groups * r * s, k / groups * r * s * met], n * p * q),
+        first=np.where(data, maps, images),
+        second=np.where(phase == 2, maps, filters),
+        result=np.select([forward, data], [maps, images], filters),
+    )  # fmt: skip
+
+
+def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu, bandwidth: float,
+                 precision: Matrix) -> ConvKernels:  # fmt: skip
+    """Kernels of T tasks.
+
+    Parameters
+    ----------
+    shapes, phases : of T tasks
+    gpu : the GPU, with its kernel constants
+    bandwidth : DRAM bandwidth of the host, refresh taken off [B/s]
+    precision : "fp32"; "tf32" (fp32 tensors on tensor cores) and "fp16" where the GPU has those tensor cores
+
+    Returns
+    -------
+    ConvKernels of T tasks.
+    """
+    work = _work(shapes, phases, BYTES[precision])
+    candidates = _candidates(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision)
+    best = np.argmin(candidates.time, axis=1)[:, None]
+    # A column that is the same for all tasks may be stored once.
+    taken = {
+        name: np.take_along_axis(np.broadcast_to(value, candidates.time.shape), best, axis=1)[:, 0]
+        for name, value in vars(candidates).items()
+        if name != "macs"
+    }
+    return ConvKernels(**taken, macs=np.array([float(shape.macs) for shape in shapes]))
+
+
+def _candidates(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix) -> ConvKernels:
+    """All kernels of all tasks, arrays of shape (T, kernels); those that do not fit take endless time."""
+    found = [_gemm(work, gpu, bandwidth, precision)]
+    if precision == "fp32":
+        found += [_winograd_fused(work, gpu, bandwidth), _winograd_non_fused(work, gpu, bandwidth)]
+    if np.any(work.column("k") / work.column("groups") < DIRECT_OUTPUTS):
+        found.append(_direct(work, gpu, bandwidth, precision))
+    shape = (len(work.phase), -1)
+    return ConvKernels(
+        **{
+            name: np.concatenate([np.broadcast_to(vars(one)[name], one.time.shape).reshape(shape) for one in found], 1)
+            for name in vars(found[0])
+        }
+    )
+
+
+def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix) -> ConvKernels:
+    """Implicit matrix products on lanes or tensor cores."""
+    inputs, outputs = (work.column(name) / work.column("groups") for name in ("c", "k"))
+    tensor_peak = {"fp32": None, "tf32": gpu.tf32_tensor_peak, "fp16": gpu.fp16_tensor_peak}[precision]
+    alignment = TENSOR_ALIGNMENT if precision == "fp16" else LANE_ALIGNMENT
+    fits = (inputs % alignment == 0) & (outputs % alignment == 0) & (tensor_peak is not None)
+    lanes = HALF_LANE_TILES if precision == "fp16" else LANE_TILES
+    lane_peak = gpu.fp32_peak
+    if precision == "fp16" and tensor_peak is None:  # fp16 arithmetic, or fp32 where that is slow
+        lane_peak, lanes = gpu.fp32_peak * max(1.0, gpu.fp16_vector_ratio), LANE_TILES
+    lane_work = work
+    if precision == "fp16" and tensor_peak is not None:  # channels in fours
+        padded = np.ceil(inputs / LANE_ALIGNMENT) * LANE_ALIGNMENT / inputs
+        data = work.phase == 1
+        lane_work = _padded(work, rows=np.where(work.phase == 2, padded, 1.0), cols=np.where(data, padded, 1.0),
+                            depth=np.where(work.phase == 0, padded, 1.0))  # fmt: skip
+    on_lanes = _tiled(lane_work, lanes, gpu, bandwidth, lane_peak, LANE_STEP, precision, ~fits, tensor=False)
+    if not np.any(fits):
+        return on_lanes
+    assert tensor_peak is not None
+    on_tensor = _tiled(work, TENSOR_TILES, gpu, bandwidth, tensor_peak, TENSOR_STEP, precision, fits, tensor=True)
+    return _joined(on_lanes, on_tensor)
+
+
+def _padded(work: _Work, **factors: Floats) -> _Work:
+    return _Work(**{**vars(work), **{name: getattr(work, name) * factor for name, factor in factors.items()}})
+
+
+def _joined(*parts: ConvKernels) -> ConvKernels:
+    return ConvKernels(
+        **{
+            name: np.concatenate([np.broadcast_to(vars(one)[name], one.time.shape) for one in parts], axis=1)
+            for name in vars(parts[0])
+        }
+    )
+
+
+def _tiled(
+    work: _Work, tiles: Sequence[Tile], gpu: Gpu, bandwidth: float, peak: float, step: int, precision: Matrix,
+    fits: NDArray[np.bool_], *, tensor: bool,
+) -> ConvKernels:  # fmt: skip
+    """Every tile with every split of the depth: arrays of shape (T, tiles x splits)."""
+    constants = gpu.kernels
+    menu = [(tile, splits) for tile in tiles for splits in SPLITS]
+    tile_m, tile_n, resident, splits = (
+        np.array(column)[None, :]
+        for column in zip(*((tile.m, tile.n, tile.resident, split) for tile, split in menu), strict=True)
+    )
+    wide = np.array([tile.wide for tile, _ in menu])[None, :]
+    rows, cols, depth, groups, first, second, result = (
+        column[:, None]
+        for column in (work.rows, work.cols, work.depth, work.column("groups"), work.first, work.second, work.result)
+    )
+    forward, data, weights = (work.phase[:, None] == index for index in range(3))
+    product = {"rows": rows, "cols": cols, "batch": groups, "tile_m": tile_m, "tile_n": tile_n}
+    launch = constants.launch_factor * gpu.launch_overhead
+    # A tensor core does per load as much more arithmetic as its peak is higher, on elements of half the bytes.
+    loads = constants.tile_overhead * (peak / gpu.fp32_peak * BYTES[precision] / 4 if tensor else 1.0)
+    compute = busy_time(
+        **product, depth=depth, tile_k=step, splits=splits, resident=resident, sms=gpu.sm_count, peak=peak,
+        core_clock=gpu.clock, efficiency=constants.arithmetic_efficiency, tile_overhead=loads,
+        wave_latency=constants.wave_latency,
+    )  # fmt: skip
+    pointwise = weights & (work.column("r") * work.column("s") == 1)[:, None] & (precision == "fp32")
+    compute = np.where(pointwise, compute * constants.pointwise_gradient, compute)
+    compute = compute + split_time(rows=rows, cols=cols, batch=groups, splits=splits, bandwidth=bandwidth,
+                                   launch=launch)  # fmt: skip
+    traffic = dram_traffic(
+        **product, first_bytes=first, second_bytes=second, result_bytes=result, splits=splits, resident=resident,
+        sms=gpu.sm_count, l2_size=gpu.l2_size,
+    )  # fmt: skip
+    near = l2_traffic(first_bytes=first, second_bytes=second, result_bytes=result, rows=rows, cols=cols,
+                      tile_m=tile_m, tile_n=tile_n)  # fmt: skip
+    # Filters are turned before a tensor-core data gradient, sums converted after a weight gradient.
+    kernels = np.where(tensor & ~forward, 2.0, 1.0)
+    strided = data & (work.column("stride_h") * work.column("stride_w") > 1)[:, None] & (precision == "fp32")
+    cleared = np.where(strided, result / bandwidth + launch, 0.0)  # of a result that is then written in parts
+    split_allowed = (splits == 1) | weights | (forward & tensor)
+    deep = (splits == 1) | (depth >= splits * step * LEAST_STEPS)
+    allowed = fits[:, None] & split_allowed & deep & (wide | ~data | (not tensor))
+    return _kernels(gpu, bandwidth, allowed, compute, traffic, near, kernels, launch, "implicit_gemm",
+                    tile_m, tile_n, splits, tensor, extra=cleared)  # fmt: skip
+
+
+def _kernels(
+    gpu: Gpu, bandwidth: float, allowed: NDArray[np.bool_], compute: Floats, traffic: Floats, near: Floats,
+    kernels: Floats | float, launch: float, algorithm: str, tile_m: Floats, tile_n: Floats, splits: Floats,
+    tensor: bool, extra: Floats | float = 0.0,
+) -> ConvKernels:  # fmt: skip
+    """Kernels from their parts; `extra` is time before the kernel proper [s]."""
+    memory = memory_time(traffic=traffic, bandwidth=bandwidth, l2_traffic=near, l2_bandwidth=gpu.l2_bandwidth)
+    time = kernel_time(compute=compute, memory=memory, kernels=kernels, launch=launch) + extra
+    time = np.where(allowed, time, np.inf)
+    return ConvKernels(
+        time, *(np.broadcast_to(part, time.shape) for part in (
+            compute, traffic / bandwidth + extra, near / gpu.l2_bandwidth, kernels * launch, traffic, near, 0.0,
+            ALGORITHMS.index(algorithm), tile_m, tile_n, splits, tensor)),
+    )  # fmt: skip
+
+
+def _winograd_shape(work: _Work, edge: int) -> tuple[Floats, Floats, Floats]:
+    """Patches, input and output channels of the CONV that a task is: a data gradient is one from K to C channels."""
+    data = work.phase == 1
+    height, width = (np.where(data, work.column(a), work.column(b)) for a, b in (("h", "p"), ("w", "q")))
+    patches = work.column("n") * np.ceil(height / edge) * np.ceil(width / edge)
+    inputs = np.where(data, work.column("k"), work.column("c"))
+    outputs = np.where(data, work.column("c"), work.column("k"))
+    return patches, inputs, outputs
+
+
+def _square(work: _Work, sizes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which tasks are ungrouped, of stride 1, with square filters of one of these sizes."""
+    one = (work.column("stride_h") == 1) & (work.column("stride_w") == 1) & (work.column("groups") == 1)
+    return one & (work.column("r") == work.column("s")) & np.isin(work.column("r"), sizes)
+
+
+def _lane_time(gpu: Gpu, tile: Tile, rows: Floats, cols: Floats, depth: Floats, batch: Floats | float,
+               peak: float) -> Floats:  # fmt: skip
+    constants = gpu.kernels
+    time: Floats = busy_time(
+        rows=rows, cols=cols, depth=depth, batch=batch, tile_m=tile.m, tile_n=tile.n, tile_k=LANE_STEP, splits=1,
+        resident=tile.resident, sms=gpu.sm_count, peak=peak, core_clock=gpu.clock,
+        efficiency=constants.arithmetic_efficiency, tile_overhead=constants.tile_overhead,
+        wave_latency=constants.wave_latency,
+    )  # fmt: skip
+    return time
+
+
+def _winograd_fused(work: _Work, gpu: Gpu, bandwidth: float) -> ConvKernels:
+    (tile,) = WINOGRAD_TILES
+    patches, inputs, outputs = _winograd_shape(work, FUSED_EDGE)
+    points = (FUSED_EDGE + 2) ** 2
+    compute = _lane_time(gpu, tile, patches, outputs, points * inputs, 1, gpu.fp32_peak)
+    traffic = work.first + work.second + work.result
+    near = l2_traffic(first_bytes=work.first, second_bytes=work.second, result_bytes=work.result, rows=patches,
+                      cols=outputs, tile_m=tile.m, tile_n=tile.n)  # fmt: skip
+    allowed = _square(work, (3,)) & (work.phase != 2)
+    return _column(gpu, bandwidth, allowed, compute, traffic, near, 1.0, "winograd", tile)
+
+
+def _winograd_non_fused(work: _Work, gpu: Gpu, bandwidth: float) -> ConvKernels:
+    """The batched product, and transforms that do not overlap with it."""
+    patches, inputs, outputs = _winograd_shape(work, NON_FUSED_EDGE)
+    points = (NON_FUSED_EDGE + work.column("r") - 1) ** 2
+    weights = work.phase == 2
+    rows, depth = np.where(weights, inputs, patches), np.where(weights, patches, inputs)
+    tiles = WINOGRAD_GEMM_TILES
+    times = np.stack([_lane_time(gpu, tile, rows, outputs, depth, points, gpu.fp32_peak) for tile in tiles])
+    traffic = gpu.kernels.winograd_traffic * transform_traffic(
+        patches=patches, points=points, inputs=inputs, outputs=outputs, element_bytes=BYTES["fp32"],
+        first_bytes=work.first, second_bytes=work.second, result_bytes=work.result,
+    )  # fmt: skip
+    allowed = _square(work, (3, 5))
+    return _column(gpu, bandwidth, allowed, times.min(axis=0), traffic, traffic, 4.0, "winograd_nonfused", tiles[0],
+                   in_turn=True)  # fmt: skip
+
+
+def _direct(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix) -> ConvKernels:
+    """One thread per output pixel and channel; the weight gradient does as many products."""
+    (tile,) = DIRECT_TILES
+    groups = work.column("groups")
+    outputs = work.column("k") / groups
+    pixels = work.column("n") * work.column("p") * work.column("q")
+    depth = work.column("c") / groups * work.column("r") * work.column("s")
+    compute = _lane_time(gpu, tile, pixels, outputs, depth, groups, gpu.fp32_peak)
+    traffic = work.first + work.second + work.result
+    allowed = (outputs < DIRECT_OUTPUTS) & (groups > 1)
+    return _column(gpu, bandwidth, allowed, compute, traffic, traffic, 1.0, "direct", tile)
+
+
+def _column(
+    gpu: Gpu, bandwidth: float, allowed: NDArray[np.bool_], compute: Floats, traffic: Floats, near: Floats,
+    kernels: float, algorithm: str, tile: Tile, *, in_turn: bool = False,
+) -> ConvKernels:  # fmt: skip
+    """Kernels with one tile, arrays of shape (T, 1); `in_turn`: arithmetic and traffic do not overlap."""
+    launch = gpu.kernels.launch_factor * gpu.launch_overhead
+    one = np.ones((1, 1))
+    extra = traffic[:, None] / bandwidth if in_turn else 0.0
+    moved = traffic[:, None] * (not in_turn)
+    made = _kernels(gpu, bandwidth, allowed[:, None], compute[:, None], moved, near[:, None] * (not in_turn), kernels,
+                    launch, algorithm, tile.m * one, tile.n * one, one, False, extra=extra)  # fmt: skip
+    if not in_turn:
+        return made
+    return ConvKernels(**{**vars(made), "dram_bytes": traffic[:, None], "l2_bytes": near[:, None]})

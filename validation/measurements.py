@@ -1,0 +1,184 @@
+"""Measured GPU times from CSV files: CONV kernels, layer profiles, network throughput. Bad lines are named and skipped.
+
+Formats (those of `validation/tables/gpu`; more columns are ignored):
+
+- kernels: precision, N, C, H, W, K, R, S, pad_h, pad_w, stride_h, stride_w, fwd_ms, bwd_data_ms, bwd_weight_ms; optional
+  groups, app, fwd_algorithm. An empty time was not measured. W, H are the unpadded input, R, S filter height and width.
+- profiles: network, batch, op, layer, forward_ms, backward_ms, activation_bytes.
+- throughput: network, batch, precision, gpu, images_per_s.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pimmodel.errors import PimModelError
+from pimmodel.network.conv_shape import ConvShape
+from pimmodel.roofline.conv import Matrix, Phase
+
+T = TypeVar("T")
+
+PRECISIONS: dict[str, Matrix] = {
+    "fp32": "fp32", "float32": "fp32", "tf32": "tf32", "fp16_in_fp32_acc": "fp16", "fp16": "fp16", "float16": "fp16",
+    "half": "fp16", "amp": "fp16",
+}  # fmt: skip
+KERNEL_TIMES: tuple[tuple[str, Phase], ...] = (("fwd_ms", "FP"), ("bwd_data_ms", "DX"), ("bwd_weight_ms", "DW"))
+_SIZES = ("N", "C", "H", "W", "K", "R", "S", "pad_h", "pad_w", "stride_h", "stride_w")
+_KERNEL_COLUMNS = ("precision", *_SIZES, *(column for column, _ in KERNEL_TIMES))
+_PROFILE_COLUMNS = ("network", "batch", "op", "layer", "forward_ms", "backward_ms", "activation_bytes")
+_THROUGHPUT_COLUMNS = ("network", "batch", "precision", "gpu", "images_per_s")
+
+
+@dataclass(frozen=True)
+class KernelTime:
+    """One measured CONV kernel: `row` is the data row of its file, from 0 in file order; time [s]."""
+
+    row: int
+    precision: Matrix
+    phase: Phase
+    shape: ConvShape
+    time: float
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One layer of a measured profile: forward and backward time [s], bytes of its output [B]."""
+
+    network: str
+    batch: int
+    op: str
+    layer: str
+    forward: float
+    backward: float
+    activation_bytes: float
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Measured training throughput of a network [images/s]."""
+
+    network: str
+    batch: int
+    precision: Matrix
+    gpu: str
+    images_per_second: float
+
+
+@dataclass
+class Table(Generic[T]):
+    """Rows of a file, and a sentence per line that was skipped."""
+
+    rows: list[T] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+class _BadCell(Exception):
+    """A cell that cannot be used: says which, and what is allowed."""
+
+
+def read_kernels(path: Path | str) -> Table[KernelTime]:
+    """Measured CONV kernels; a line with one bad cell is skipped whole.
+
+    Raises
+    ------
+    PimModelError : the file cannot be read, misses a column, or has no usable line.
+    """
+    return _read(path, _KERNEL_COLUMNS, _kernel_line)
+
+
+def read_profiles(path: Path | str) -> Table[LayerTime]:
+    """Measured layers; errors as for `read_kernels`."""
+    return _read(path, _PROFILE_COLUMNS, _profile_line)
+
+
+def read_throughput(path: Path | str) -> Table[Throughput]:
+    """Measured networks; errors as for `read_kernels`."""
+    return _read(path, _THROUGHPUT_COLUMNS, _throughput_line)
+
+
+def _read(path: Path | str, columns: Sequence[str], line: Callable[[int, dict[str, str]], Iterable[T]]) -> Table[T]:
+    table: Table[T] = Table()
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="", restval="")
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise PimModelError(f"{path}: missing column {', '.join(missing)}; needed: {', '.join(columns)}")
+            for index, cells in enumerate(reader):
+                try:
+                    table.rows += line(index, cells)
+                except _BadCell as error:
+                    table.skipped.append(f"{path}:{reader.line_num}: {error}; line skipped")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PimModelError(f"{path}: cannot be read as a CSV file: {getattr(error, 'strerror', None) or error}") from None
+    if not table.rows:
+        raise PimModelError("\n".join([f"{path}: no usable line", *table.skipped[:5]]))
+    return table
+
+
+def _number(cells: dict[str, str], name: str, *, least: float, above: bool = False) -> float:
+    text = cells[name].strip()
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and (value > least if above else value >= least)):
+        raise _BadCell(f"{name} is '{text}'; allowed: a number {'above' if above else 'of at least'} {least:g}")
+    return value
+
+
+def _count(cells: dict[str, str], name: str, least: int) -> int:
+    value = _number(cells, name, least=least)
+    if value != int(value):
+        raise _BadCell(f"{name} is '{cells[name]}'; allowed: a whole number of at least {least}")
+    return int(value)
+
+
+def _precision(cells: dict[str, str]) -> Matrix:
+    text = cells["precision"].strip().lower()
+    if text not in PRECISIONS:
+        raise _BadCell(f"precision is '{text}'; allowed: {', '.join(PRECISIONS)}")
+    return PRECISIONS[text]
+
+
+def _kernel_line(row: int, cells: dict[str, str]) -> Iterable[KernelTime]:
+    precision = _precision(cells)
+    size = {name: _count(cells, name, 0 if name.startswith("pad") else 1) for name in _SIZES}
+    groups = _count(cells, "groups", 1) if cells.get("groups", "").strip() else 1
+    for channels in ("C", "K"):
+        if size[channels] % groups:
+            raise _BadCell(f"groups is '{groups}'; allowed: a divisor of {channels} = {size[channels]}")
+    out = [(size[a] + 2 * size[pad] - size[b]) // size[step] + 1
+           for a, pad, b, step in (("H", "pad_h", "R", "stride_h"), ("W", "pad_w", "S", "stride_w"))]  # fmt: skip
+    if min(out) < 1:
+        raise _BadCell(f"a filter of {size['R']} x {size['S']} does not fit the padded image")
+    shape = ConvShape(size["N"], size["C"], size["H"], size["W"], size["K"], *out, size["R"], size["S"],
+                      size["stride_h"], size["stride_w"], groups)  # fmt: skip
+    return [
+        KernelTime(row, precision, phase, shape, _number(cells, column, least=0, above=True) * 1e-3)
+        for column, phase in KERNEL_TIMES
+        if cells[column].strip()
+    ]
+
+
+def _profile_line(_: int, cells: dict[str, str]) -> Iterable[LayerTime]:
+    return [
+        LayerTime(
+            cells["network"], _count(cells, "batch", 1), cells["op"], cells["layer"],
+            *(_number(cells, name, least=0) * 1e-3 for name in ("forward_ms", "backward_ms")),
+            _number(cells, "activation_bytes", least=0),
+        )
+    ]  # fmt: skip
+
+
+def _throughput_line(_: int, cells: dict[str, str]) -> Iterable[Throughput]:
+    return [
+        Throughput(cells["network"].strip(), _count(cells, "batch", 1), _precision(cells), cells["gpu"].strip(),
+                   _number(cells, "images_per_s", least=0, above=True))
+    ]  # fmt: skip
+
