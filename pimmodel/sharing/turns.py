@@ -4,13 +4,17 @@ A PIM turn lasts until the host's queue has filled from q_0 to its goal (or the 
 the backlog is drained again. Both begin with a hand-over in which nobody makes progress and requests keep arriving:
 
 * fill: :math:`T_P = \max((q_1 - q_0)/\lambda,\ t_{hand})`, steps done: :math:`\rho_P (T_P - t_{over})`;
-* drain: first passage of a birth-death chain from the backlog B to theta_low, births lambda (none at the window),
-  deaths mu(q) of `pimmodel.dram.service`: :math:`h(W) = 1/\mu(W),\ h(q) = (1 + \lambda_q h(q+1))/\mu(q)`,
-  :math:`T_H = t_{ramp} + \sum_{q=\theta_{low}+1}^{B} h(q)`, which tends to the integral of dq/(mu - lambda) and stays
-  finite where mu(q) <= lambda.
+* first batch: what the first row opened in each bank serves of a backlog that lies evenly on the sub-streams
+  (`fresh_batch`); many turns are over by then;
+* drain of the rest: first passage from the backlog B to theta_low, births
+  :math:`\lambda_q = \min(\lambda, (W - q)/t_{data})` (behind a full window a request is generated when one in flight
+  completes), deaths mu(q) of `pimmodel.dram.service`:
+  :math:`h(q) = (1 - r_q)/(\mu(q) - \lambda_q) + r_q h(q+1),\ r_q = (\lambda_q/\mu(q))^{1/c}`; with c = 1 the
+  birth-death chain, :math:`h(q) = (1 + \lambda_q h(q+1))/\mu(q)`. It tends to the integral of dq/(mu - lambda) and
+  stays finite where mu(q) <= lambda.
 
-Neglected: the spread of the turn lengths, and that a backlog built up in a PIM turn is fresh (evenly over the
-sub-streams) where mu(q) assumes steady state. Known error: `pimmodel validate contention`.
+Neglected: the spread of the turn lengths; that after the first batch the rest is less even than in steady state; that
+refreshes and turns fall into step. Known error: `pimmodel validate contention`.
 """
 
 from __future__ import annotations
@@ -23,8 +27,10 @@ from numpy.typing import NDArray
 
 from pimmodel.dram.service import RowTimes, ServiceCurve, row_times, service_curve
 from pimmodel.formula import formula, sp
-from pimmodel.pim.kernel import KernelSpeed, activate_ramp, kernel_speed
+from pimmodel.hardware.memory import MemoryTiming
+from pimmodel.pim.kernel import KernelSpeed, kernel_speed
 from pimmodel.scenario import Scenario
+from pimmodel.sharing.steps import StepTable, bursts_of
 
 Floats = NDArray[np.float64]
 
@@ -32,29 +38,18 @@ _NEVER = 1e50  # clocks
 
 
 @formula
-def fill_turn(goal: Any, start: Any, rate: Any, overhead: Any) -> Any:
-    r"""Clocks of a PIM turn that ends when the host's queue is filled.
+def fill_turn(goal: Any, start: Any, rate: Any, residual: Any, overhead: Any) -> Any:
+    r"""Mean clocks of a PIM turn that ends when the host's queue is filled.
 
-    .. math:: T_P = \max((q_1 - q_0)/\lambda,\; t_{over})
+    .. math:: T_P = \max((q_1 - q_0 - 1 + r)/\lambda,\; t_{over})
 
-    Symbols: q_1 goal [1], q_0 start [1], lambda [1/clock], t_over least clocks of a turn: the hand-over, after which
-    the conditions are first looked at [clock]. Returns [clock].
-    Validity: even arrivals, no stall before the goal. Source: DESIGN.md section 8.
+    Symbols: q_1 goal [1], q_0 start [1], lambda [1/clock], r mean part of an interval between arrivals that is left
+    when the turn begins [1]: a column that ends the host's turn falls anywhere between two even arrivals, r = 1/2;
+    random arrivals have no memory, r = 1. t_over least clocks of a turn: the hand-over, after which the conditions
+    are first looked at [clock]. Returns [clock].
+    Validity: no stall before the goal. Source: renewal argument; DESIGN.md section 8.
     """
-    return sp.Max((goal - start) / rate, overhead)
-
-
-@formula
-def turn_steps(turn: Any, overhead: Any, work_rate: Any) -> Any:
-    r"""Column steps that the PIM makes in a turn.
-
-    .. math:: n = \rho_P \max(T - t_{over}, 0)
-
-    Symbols: T [clock], t_over clocks until its first step [clock], rho_P steps per clock of the kernel alone [1/clock].
-    Returns [1]. Validity: turns long against one step; an interrupted row resumes where it was.
-    Source: DESIGN.md section 8.
-    """
-    return work_rate * sp.Max(turn - overhead, 0)
+    return sp.Max((goal - start - 1 + residual) / rate, overhead)
 
 
 @dataclass(frozen=True)
@@ -94,8 +89,8 @@ def handover(
     wait = timing.tRP + scenario.kernel.mode_switch
     host_wait = np.maximum(written, remaining(timing.tRAS, np.asarray(activates_per_clock)))
     return Handover(
-        to_pim=host_wait + wait + 1,
-        to_host=speed.tail + wait + 1,
+        to_pim=host_wait + wait,
+        to_host=wait,
         host_wait=host_wait,
         resume=speed.resume - speed.saved,
         ramp=times.opening - timing.tRP,
@@ -119,21 +114,32 @@ class Turns:
 
 
 class DrainCurve:
-    """First-passage times of the queue for one rate lambda: how long to drain from any backlog to any level."""
+    r"""First-passage times of the queue for one rate lambda: how long to drain from any backlog to any level.
 
-    def __init__(self, curve: ServiceCurve, rate: float, window: int, data: float) -> None:
+    What arrives and what is served spread less, or more, than two Poisson streams: with variance c of theirs, the
+    chain's ratio of births to deaths becomes :math:`(\lambda_q/\mu(q))^{1/c}`, as in the diffusion with that variance.
+    Row hits leave k at a time, k requests per activate, which makes the variance of what is served k times that of
+    single departures: c = `variability` k, `variability` being 1/2 for even arrivals (no variance), 1 for random ones.
+    """
+
+    def __init__(
+        self, curve: ServiceCurve, rate: float, window: int, data: float, variability: float = 1.0
+    ) -> None:  # fmt: skip
         mu = np.maximum(curve.rate, 1e-9)
         queued = np.arange(len(mu), dtype=float)
-        # While requests in flight fill up the window, one is generated per one that completes.
-        births = np.where(queued + mu * data < window, rate, np.minimum(rate, mu))
+        # Behind a full window a request is generated when one in flight completes.
+        births = np.minimum(rate, np.maximum(window - queued, 0) / max(data, 1e-9))
         births[-1] = 0.0
         passage, deaths = np.zeros(len(mu) + 1), np.zeros(len(mu) + 1)
         for q in range(len(mu) - 1, 0, -1):
-            up = births[q] / mu[q]
+            c = variability / curve.activates_per_request[q]
+            up = (births[q] / mu[q]) ** (1 / c)
+            net = mu[q] - births[q]
+            step = (1 - up) / net if abs(net) > 1e-6 * mu[q] else 1 / (c * mu[q])
             if passage[q + 1] > _NEVER:  # practically never drained: only the ratio, the host's rate, matters
                 passage[q], deaths[q] = passage[q + 1], deaths[q + 1]
             else:
-                passage[q], deaths[q] = 1 / mu[q] + up * passage[q + 1], 1 + up * deaths[q + 1]
+                passage[q], deaths[q] = step + up * passage[q + 1], step * mu[q] + up * deaths[q + 1]
         self.queued = queued
         # Sums from the top, where passages are short: differences of sums from below would lose them.
         self.clocks = np.cumsum(passage[:0:-1])[::-1]
@@ -154,28 +160,61 @@ class DrainCurve:
         return np.asarray(np.interp(reached, above[::-1], self.queued[::-1]))
 
 
-def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats, wanted: Floats) -> tuple[Floats, Floats, Floats]:
-    """Up to `wanted` requests of a fresh backlog that the first row opened in each bank serves, and their clocks.
+@dataclass(frozen=True)
+class FreshBatch:
+    """What the first row opened in each bank serves of a fresh backlog.
 
-    A backlog built up in a PIM turn lies evenly on the sub-streams, B/S consecutive requests each. Returns (requests,
-    clocks, rows opened), shapes of `backlog`.
+    requests : in the batch [1], per_row : of them per row opened [1], change : clocks per request for changes of
+    direction [clock]
     """
+
+    requests: Floats
+    per_row: Floats
+    change: Floats
+
+    def clocks(self, timing: MemoryTiming, count: Floats, *, columns: bool = True) -> Floats:
+        """Clocks from the first column to number `count`: activates four by four, or (`columns`) the bus [clock]."""
+        opened = np.maximum(count - 1, 0) / self.per_row
+        rounds = np.floor(opened / 4)
+        activating = rounds * max(4 * timing.tRRD_S, timing.tFAW) + (opened - 4 * rounds) * timing.tRRD_S
+        bus = np.maximum(count - 1, 0) * timing.tCCD_S + count * self.change if columns else 0.0
+        return np.asarray(np.maximum(activating, bus))
+
+
+def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats) -> FreshBatch:
+    """The first batch of a backlog built up in a PIM turn: evenly on the sub-streams, B/S consecutive requests each."""
     stream, banks = scenario.stream, scenario.organisation.banks
     active = np.minimum(stream.substreams, backlog)
-    each = backlog / np.maximum(active, 1e-9)
+    each = np.maximum(backlog / np.maximum(active, 1e-9), 1e-9)
     wide = np.minimum(np.minimum(stream.spread, each), banks - 1e-6)
-    rows = np.maximum(active * wide, 1e-9)
-    opened = banks * (1 - (1 - wide / banks) ** active)
-    requests = np.minimum(backlog * opened / rows, opened * stream.columns)
+    # `each` consecutive requests of a sub-stream, beginning anywhere in a visit, lie in so many rows.
+    rows = active * np.minimum(each, stream.spread + np.maximum(each - 1, 0) / stream.columns)
+    opened = banks * (1 - (1 - wide / banks) ** (rows / wide))
+    requests = backlog * np.minimum(1.0, opened / np.maximum(rows, 1e-9))
     w = stream.write_share
-    turns = 2 * np.minimum(1.0, requests * w * (1 - w)) * times.turnaround
-    served = np.minimum(requests, wanted)
-    rows_opened = opened * served / np.maximum(requests, 1e-9)
-    # The first four activates of a turn find the four-activate window empty.
-    early = np.minimum(rows_opened, 4)
-    activating = early * scenario.timing.tRRD_S + (rows_opened - early) * times.activate_gap
-    columns = served * scenario.timing.tCCD_S + turns * served / np.maximum(requests, 1e-9)
-    return served, np.maximum(activating, columns), rows_opened
+    visits = opened / wide
+    turns = (1 - w**visits - (1 - w) ** visits) * (2 * times.turnaround)
+    return FreshBatch(requests, requests / np.maximum(opened, 1e-9), turns / np.maximum(requests, 1e-9))
+
+
+def first_columns(
+    scenario: Scenario, times: RowTimes, fresh: FreshBatch, wanted: Floats, full: NDArray[np.bool_], residual: float
+) -> tuple[Floats, Floats, Floats]:
+    """Columns of the fresh batch until the queue is `wanted` requests shorter, at most the batch: (columns, their
+    clocks, requests that arrived meanwhile).
+
+    Behind a full window (`full`) nothing arrives before the first column's data are through, then one request per
+    request completed at most.
+    """
+    timing, rate = scenario.timing, scenario.stream.rate
+    count = np.minimum(wanted, fresh.requests)
+    for _ in range(4):
+        clocks = fresh.clocks(timing, count)
+        late = np.maximum(clocks - np.where(full, times.data, 0.0), 0)
+        behind = np.minimum(np.maximum(rate * late - residual, 0), count * late / np.maximum(clocks, 1e-9))
+        arrived = np.where(full, behind, rate * late)
+        count = np.minimum(wanted + arrived, fresh.requests)
+    return count, clocks, arrived
 
 
 def turn_rates(
@@ -201,34 +240,42 @@ def turn_rates(
     ending = curve.at(np.minimum(low + 1, room))
     refresh = "off" if scenario.refresh == "all-bank" else scenario.refresh
     speed = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel, refresh)
+    alone = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel)
     hand = handover(scenario, speed, times, ending, ending * float(curve.activates_per_request[1]))
     goal = np.minimum(high, room)
     rate = max(stream.rate, 1e-9)
-    drain_curve = DrainCurve(curve, rate, queue.window, times.data)
+    even = stream.arrival == "even"
+    drain_curve = DrainCurve(curve, rate, queue.window, times.data, 0.5 if even else 1.0)
+    table = StepTable(bursts_of(scenario.timing, scenario.organisation, scenario.kernel, alone), 1 / rate)
     limited = bool(np.isfinite([quota_host, quota_pim, host_clocks, pim_clocks]).any())
-    start, refreshing = np.minimum(low, room), np.zeros_like(low)
-    served_clocks = np.full_like(low, np.inf)
-    ramp = activate_ramp(scenario.timing, scenario.organisation, scenario.kernel)
+    start, refreshing, refreshing_pim = np.minimum(low, room), np.zeros_like(low), np.zeros_like(low)
+    served_clocks, opening_clocks = np.full_like(low, np.inf), np.zeros_like(low)
     for _ in range(12 if limited else 3):
         # Rows opened at the beginning of a short turn still have their tRAS to wait for at its end.
-        opened_late = np.maximum(0, scenario.timing.tRAS - hand.ramp - served_clocks - hand.host_wait)
-        least = hand.to_pim + opened_late + refreshing
-        pim = fill_turn(goal=goal, start=start, rate=rate, overhead=least)
+        since_last = np.maximum(hand.ramp + served_clocks - opening_clocks, times.activate_gap / 2)
+        opened_late = np.maximum(0, scenario.timing.tRAS - since_last - hand.host_wait)
+        least = hand.to_pim + opened_late + refreshing_pim
+        filling = {"goal": goal, "start": start, "rate": rate, "residual": 0.5 if even else 1.0}
+        pim = fill_turn(**filling, overhead=least + 1)
         pim = np.minimum(pim, least + hand.resume + quota_pim / speed.rate)
         if np.isfinite(pim_clocks):
             pim = np.maximum(least + pim_clocks, (1 - start) / rate)
-        opened_late = np.maximum(0, scenario.timing.tRAS - np.maximum(pim - least - ramp, 0) - speed.tail)
-        to_host = hand.to_host + opened_late + refreshing
+        useful = np.minimum(pim, fill_turn(**filling, overhead=0.0)) - least - speed.resume
+        to_host = hand.to_host + table.wait(useful) + refreshing
         arrived = start + rate * (pim + to_host + hand.ramp)
         backlog = np.minimum(arrived, room)
         floor = np.minimum(low, backlog)
-        first, first_clocks, rows_opened = fresh_batch(
-            scenario, times, backlog, np.minimum(backlog - floor, quota_host)
+        fresh = fresh_batch(scenario, times, backlog)
+        first, first_clocks, joined = first_columns(
+            scenario,
+            times,
+            fresh,
+            np.minimum(backlog - floor, quota_host),
+            arrived >= queue.window,
+            filling["residual"],
         )
-        # With a full window one request arrives per one whose data are through, none before the first.
-        late = np.maximum(first_clocks - np.where(arrived >= queue.window, times.data, 0.0), 0)
-        through = np.where(arrived >= queue.window, first * late / np.maximum(first_clocks, 1e-9), np.inf)
-        after = np.minimum(backlog - first + np.minimum(rate * late, through), room)
+        first = np.minimum(first, quota_host)
+        after = np.minimum(backlog - first + joined, room)
         left = floor
         if limited:
             by_clock = drain_curve.level_after(after, clocks=np.maximum(host_clocks - hand.ramp - first_clocks, 0))
@@ -238,16 +285,17 @@ def turn_rates(
         idle = np.maximum(host_clocks - first_clocks - serving - hand.ramp, 0) if host_stays else np.zeros_like(low)
         start = 0.5 * (start + left) if limited else left
         served_clocks = first_clocks + serving + idle
+        opening_clocks = fresh.clocks(scenario.timing, fresh.requests, columns=False)
         host = to_host + hand.ramp + served_clocks
         cycle = pim + host
-        if scenario.refresh == "all-bank":
-            refreshing = cycle / scenario.timing.tREFI * scenario.timing.tRFC / 2
+        if scenario.refresh == "all-bank":  # a refresh due in one side's turn is done when it gives the memory up
+            refreshing = pim / scenario.timing.tREFI * scenario.timing.tRFC
+            refreshing_pim = host / scenario.timing.tREFI * scenario.timing.tRFC
     served = first + served + rate * idle
     served = np.minimum(np.minimum(served, rate * cycle), quota_host)
     steady = np.interp((after + floor) / 2, drain_curve.queued, curve.activates_per_request)
-    activates = rows_opened + np.maximum(served - first, 0) * steady
-    steps = turn_steps(turn=pim, overhead=least + hand.resume, work_rate=speed.rate)
-    steps = np.minimum(steps, quota_pim)
+    activates = first / fresh.per_row + np.maximum(served - first, 0) * steady
+    steps = np.minimum(table.steps(useful) * speed.rate / alone.rate, quota_pim)
     per_request = activates / np.maximum(served, 1e-9)
     return Turns(served / cycle, steps / cycle, cycle, 1 - served / (rate * cycle), backlog, per_request)
 
