@@ -40,6 +40,13 @@ class _LazySympy:
 sp: Any = _LazySympy()
 
 
+class _PlainNumbers:
+    """What generated code of sums and maxima needs of numpy, for plain numbers."""
+
+    maximum = staticmethod(max)
+    minimum = staticmethod(min)
+
+
 class Formula:
     """One public formula: a sympy expression with a docstring, and the numeric function generated from it."""
 
@@ -80,6 +87,14 @@ class Formula:
         import numpy
 
         scope: dict[str, Any] = {"numpy": numpy}
+        exec(compile(self._code, f"<generated {self._define.__name__}>", "exec"), scope)
+        made: Callable[..., Any] = scope[self._define.__name__]
+        return made
+
+    @functools.cached_property
+    def scalar(self) -> Callable[..., Any]:
+        """The same function for plain numbers alone, about ten times faster on them: no numpy."""
+        scope: dict[str, Any] = {"numpy": _PlainNumbers}
         exec(compile(self._code, f"<generated {self._define.__name__}>", "exec"), scope)
         made: Callable[..., Any] = scope[self._define.__name__]
         return made

@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 from pimmodel.validation.report import Row
 from pimmodel.validation.scenarios import draw_scenario
+from pimmodel.validation.simulator.build import kernel_steps
 from pimmodel.validation.simulator.simulate import backlogged, kernel_alone, run_pair, simulate
 
 from pimmodel.dram.service import row_times, service_curve, sustained_rate
@@ -105,9 +106,11 @@ def compare_draw(seed: int, draw: int, effort: Effort) -> list[Comparison]:
                                capacity=scenario.queue.capacity)  # fmt: skip
     add(QUANTITIES[0], predicted, measured, relative(predicted, measured))
 
-    kernel = kernel_alone(*parts, scenario.kernel, scenario.refresh, cycles=max(150_000, effort.cycles // 8),
-                          warmup=20_000)  # fmt: skip
     step = 1 / kernel_speed(*parts, scenario.kernel, scenario.refresh).rate
+    # Whole repetitions, as a part of one is not the kernel's mean (the formula only decides how long is measured).
+    repetition = step * kernel_steps(scenario.kernel)
+    cycles = math.ceil(max(150_000, effort.cycles // 8) / repetition) * repetition
+    kernel = kernel_alone(*parts, scenario.kernel, scenario.refresh, cycles=round(cycles), warmup=20_000)
     add(QUANTITIES[1], step, 1 / kernel.pim_step_rate, relative(step, 1 / kernel.pim_step_rate))
 
     run = simulate(scenario, cycles=effort.cycles, warmup=effort.warmup, seed=draw)

@@ -50,7 +50,8 @@ def concurrent_rates(scenario: Scenario, host_alone: float, pim_alone: float) ->
     banks = organisation.banks // 2 if partitioned else organisation.banks
     sustained = sustained_rate(timing, organisation, scenario.stream, scenario.queue.window, scenario.refresh, banks,
                                scenario.queue.capacity)  # fmt: skip
-    speed = kernel_speed(timing, organisation, kernel, scenario.refresh, max(1, per_unit // 2) if partitioned else None)
+    first_bank = organisation.banks_per_group - organisation.banks_per_group // 2 if partitioned else 0
+    speed = kernel_speed(timing, organisation, kernel, scenario.refresh, first_bank)
     host = min(scenario.stream.rate, sustained, 1 / (2 * timing.tCCD_L))
     curve = service_curve(timing, organisation, scenario.stream, scenario.queue.window, banks)
     activates = float(curve.activates_per_request[min(scenario.queue.window, len(curve.rate) - 1) // 2])
