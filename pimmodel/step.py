@@ -15,7 +15,7 @@ from pimmodel.hardware.system import System
 from pimmodel.network.network import Network
 from pimmodel.network.training import Optimizer, Precision, Task, TrainingOptions, training_step
 from pimmodel.pim.tasks import pim_times
-from pimmodel.roofline.host import Floats, host_bandwidth, host_times
+from pimmodel.roofline.host import Floats, HostTasks, HostWork, host_tasks, host_work
 from pimmodel.schedule.bound import Bound, lower_bound
 from pimmodel.units import format_quantity
 
@@ -57,9 +57,19 @@ class Step:
         return [task for _, task in self.graph.nodes(data="task")]
 
     @functools.cached_property
+    def host_tasks(self) -> HostTasks:
+        """The kernels that the host would run for each task."""
+        return host_tasks(self.tasks, self.options.precision)
+
+    @functools.cached_property
+    def host_work(self) -> HostWork:
+        """Time, memory use and kernels of each task on the host."""
+        return host_work(self.host_tasks, self.system)
+
+    @property
     def host(self) -> Floats:
         """Time of each task on the host, shape (T,) [s]."""
-        return host_times(self.tasks, self.system, self.options.precision)
+        return self.host_work.time
 
     @functools.cached_property
     def pim(self) -> Floats:
@@ -69,8 +79,7 @@ class Step:
     @functools.cached_property
     def bound(self) -> Bound:
         """Lower bound over all placements and schedules."""
-        traffic = np.array([task.bytes for task in self.tasks], dtype=float)
-        return lower_bound(self.graph, self.host, self.pim, traffic / host_bandwidth(self.system))
+        return lower_bound(self.graph, self.host, self.pim, self.host_work.memory)
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,8 +126,9 @@ def source_of(description: Description, field: str) -> str:
     unit_of(description, field)
     value: Any = description
     for name in field.split("."):
-        value = getattr(value, name)
-    return description.sources.get(field, "default of pimmodel" if not isinstance(value, BaseModel) else "")
+        owner, value = value, getattr(value, name)
+    given = getattr(type(owner), "DEFAULT_SOURCE", "default of pimmodel") if not isinstance(value, BaseModel) else ""
+    return description.sources.get(field, given)
 
 
 @dataclass(frozen=True)

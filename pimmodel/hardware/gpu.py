@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,18 +33,21 @@ class KernelConstants(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    DEFAULT_SOURCE: ClassVar[str] = (
+        "fitted: `pimmodel calibrate` on rows 0, 2, 4 ... of the V100 measurements of baidu-research/DeepBench"
+    )
 
-    arithmetic_efficiency: Share = Field(default=0.91, description="share of peak that an endless tile reaches")
-    dram_efficiency: Share = Field(default=0.86, description="share of the DRAM bandwidth that a long stream gets")
+    arithmetic_efficiency: Share = Field(default=0.916, description="share of peak that an endless tile reaches")
+    dram_efficiency: Share = Field(default=0.879, description="share of the DRAM bandwidth that a long stream gets")
     tile_overhead: Factor = Field(
-        default=4.0, description="elements of tile edge whose load costs as much as an element's arithmetic"
+        default=3.02, description="elements of tile edge whose load costs as much as an element's arithmetic"
     )
-    wave_latency: Factor = Field(default=4600.0, description="core clocks to fill and drain one wave of tiles")
+    wave_latency: Factor = Field(default=5020.0, description="core clocks to fill and drain one wave of tiles")
     winograd_traffic: Factor = Field(
-        default=0.47, description="share of the Winograd transforms' tensors that goes to DRAM"
+        default=0.453, description="share of the Winograd transforms' tensors that goes to DRAM"
     )
-    launch_factor: Factor = Field(default=1.5, description="time per kernel over the GPU's launch overhead")
-    pointwise_gradient: Factor = Field(default=1.26, description="slowdown of fp32 weight gradients of 1 x 1 filters")
+    launch_factor: Factor = Field(default=1.26, description="time per kernel over the GPU's launch overhead")
+    pointwise_gradient: Factor = Field(default=1.31, description="slowdown of fp32 weight gradients of 1 x 1 filters")
 
 
 class Gpu(Description):

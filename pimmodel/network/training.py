@@ -16,6 +16,7 @@ from typing import Any, Literal
 import networkx as nx
 
 from pimmodel.errors import NetworkError
+from pimmodel.network.conv_shape import ConvShape, conv_shape
 from pimmodel.network.network import Layer, Network
 from pimmodel.network.ops import Input, Op, Slice, elements
 from pimmodel.network.traffic import BACKWARD, CONV_KINDS, FORWARD, Operand, Pass, Tensors
@@ -59,6 +60,7 @@ class Task:
     passes : its streaming passes; a host task has one, with every tensor once (least traffic)
     macs : multiply-accumulates [1], host phases only
     channels : output channels, the finest chunks it can be cut into [1]
+    shape : of the CONV or fully connected layer, host phases only
     """
 
     name: str
@@ -68,6 +70,7 @@ class Task:
     passes: tuple[Pass, ...]
     macs: int
     channels: int
+    shape: ConvShape | None = None
 
     @property
     def on_host_only(self) -> bool:
@@ -136,7 +139,8 @@ class _Expansion:
         if not passes:
             return
         name = f"{phase}({layer.name}{suffix})"
-        self.graph.add_node(name, task=Task(name, phase, layer.name, layer.op, passes, macs, channels))
+        shape = conv_shape(layer) if phase in HOST_PHASES else None
+        self.graph.add_node(name, task=Task(name, phase, layer.name, layer.op, passes, macs, channels, shape))
         for operand in (operand for one in passes for operand in one.reads):
             maker = self.producer.get(operand.tensor)
             if maker is None or maker == name:

@@ -17,6 +17,7 @@ Known error on measured kernels: `pimmodel validate gpu`; figures in the README.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -57,7 +58,7 @@ TENSOR_TILES = (
 )  # fmt: skip
 HALF_LANE_TILES = (Tile(128, 64, 2),)
 DIRECT_TILES = (Tile(128, 1, 8),)
-WINOGRAD_TILES = (Tile(32, 64, 1),)
+WINOGRAD_TILES = (Tile(32, 128, 1),)  # 32 patches of 4 pixels: 128 x 128
 WINOGRAD_GEMM_TILES = (Tile(128, 64, 3), Tile(128, 128, 2))
 SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
 LANE_STEP, TENSOR_STEP = 8, 32  # products that a tile sums between two loads
@@ -135,6 +136,7 @@ def _work(shapes: Sequence[ConvShape], phases: Sequence[Phase], element: int) ->
     phase = np.array([PHASES.index(one) for one in phases], dtype=np.int64)
     images, maps, filters = n * c * h * w * element, n * k * p * q * element, k * c / groups * r * s * element
     forward, data = phase == 0, phase == 1
+    read = images * np.minimum(1, r / stride_h)  # rows that no filter meets are not read; of the others, whole sectors
     # Of a strided data gradient, filter rows that meet no output are skipped, columns are not.
     met = np.ceil(s / stride_w) / s / stride_h
     return _Work(
@@ -142,14 +144,14 @@ def _work(shapes: Sequence[ConvShape], phases: Sequence[Phase], element: int) ->
         rows=np.select([forward, data], [n * p * q, n * h * w], c / groups * r * s),
         cols=np.where(data, c / groups, k / groups),
         depth=np.select([forward, data], [c / groups * r * s, k / groups * r * s * met], n * p * q),
-        first=np.where(data, maps, images),
+        first=np.where(data, maps, read),
         second=np.where(phase == 2, maps, filters),
         result=np.select([forward, data], [maps, images], filters),
     )  # fmt: skip
 
 
 def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu, bandwidth: float,
-                 precision: Matrix) -> ConvKernels:  # fmt: skip
+                 precision: Matrix, *, channels_last: bool = False) -> ConvKernels:  # fmt: skip
     """Kernels of T tasks.
 
     Parameters
@@ -158,13 +160,15 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     gpu : the GPU, with its kernel constants
     bandwidth : DRAM bandwidth of the host, refresh taken off [B/s]
     precision : "fp32"; "tf32" (fp32 tensors on tensor cores) and "fp16" where the GPU has those tensor cores
+    channels_last : tensors lie in memory as NHWC; then odd channel counts of an ungrouped CONV are filled up to what tensor
+        cores take, at the cost of the work on the zeros (cuDNN 8 and the frameworks above it)
 
     Returns
     -------
     ConvKernels of T tasks.
     """
     work = _work(shapes, phases, BYTES[precision])
-    candidates = _candidates(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision)
+    candidates = _candidates(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision, channels_last)
     best = np.argmin(candidates.time, axis=1)[:, None]
     # A column that is the same for all tasks may be stored once.
     taken = {
@@ -175,48 +179,50 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     return ConvKernels(**taken, macs=np.array([float(shape.macs) for shape in shapes]))
 
 
-def _candidates(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix) -> ConvKernels:
+def _candidates(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> ConvKernels:
     """All kernels of all tasks, arrays of shape (T, kernels); those that do not fit take endless time."""
-    found = [_gemm(work, gpu, bandwidth, precision)]
+    found = [_gemm(work, gpu, bandwidth, precision, channels_last)]
     if precision == "fp32":
         found += [_winograd_fused(work, gpu, bandwidth), _winograd_non_fused(work, gpu, bandwidth)]
     if np.any(work.column("k") / work.column("groups") < DIRECT_OUTPUTS):
         found.append(_direct(work, gpu, bandwidth, precision))
-    shape = (len(work.phase), -1)
-    return ConvKernels(
-        **{
-            name: np.concatenate([np.broadcast_to(vars(one)[name], one.time.shape).reshape(shape) for one in found], 1)
-            for name in vars(found[0])
-        }
-    )
+    return _joined(*found)
 
 
-def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix) -> ConvKernels:
+def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> ConvKernels:
     """Implicit matrix products on lanes or tensor cores."""
     inputs, outputs = (work.column(name) / work.column("groups") for name in ("c", "k"))
     tensor_peak = {"fp32": None, "tf32": gpu.tf32_tensor_peak, "fp16": gpu.fp16_tensor_peak}[precision]
+    if tensor_peak is None:
+        # fp16 arithmetic, or fp32 where that is slow.
+        faster = max(1.0, gpu.fp16_vector_ratio) if precision == "fp16" else 1.0
+        return _tiled(work, LANE_TILES, gpu, bandwidth, gpu.fp32_peak * faster, LANE_STEP, precision,
+                      np.ones(len(inputs), dtype=bool), tensor=False)  # fmt: skip
     alignment = TENSOR_ALIGNMENT if precision == "fp16" else LANE_ALIGNMENT
-    fits = (inputs % alignment == 0) & (outputs % alignment == 0) & (tensor_peak is not None)
-    lanes = HALF_LANE_TILES if precision == "fp16" else LANE_TILES
-    lane_peak = gpu.fp32_peak
-    if precision == "fp16" and tensor_peak is None:  # fp16 arithmetic, or fp32 where that is slow
-        lane_peak, lanes = gpu.fp32_peak * max(1.0, gpu.fp16_vector_ratio), LANE_TILES
-    lane_work = work
-    if precision == "fp16" and tensor_peak is not None:  # channels in fours
-        padded = np.ceil(inputs / LANE_ALIGNMENT) * LANE_ALIGNMENT / inputs
-        data = work.phase == 1
-        lane_work = _padded(work, rows=np.where(work.phase == 2, padded, 1.0), cols=np.where(data, padded, 1.0),
-                            depth=np.where(work.phase == 0, padded, 1.0))  # fmt: skip
-    on_lanes = _tiled(lane_work, lanes, gpu, bandwidth, lane_peak, LANE_STEP, precision, ~fits, tensor=False)
-    if not np.any(fits):
-        return on_lanes
-    assert tensor_peak is not None
-    on_tensor = _tiled(work, TENSOR_TILES, gpu, bandwidth, tensor_peak, TENSOR_STEP, precision, fits, tensor=True)
-    return _joined(on_lanes, on_tensor)
+    fits = (inputs % alignment == 0) & (outputs % alignment == 0)
+    if channels_last:
+        fits = fits | (work.column("groups") == 1)
+    parts = []
+    if np.any(fits):
+        filled = _filled(work, alignment, inputs, outputs)
+        parts.append(_tiled(filled, TENSOR_TILES, gpu, bandwidth, tensor_peak, TENSOR_STEP, precision, fits, tensor=True))
+    if not np.all(fits):
+        lanes, filled = (HALF_LANE_TILES, _filled(work, LANE_ALIGNMENT, inputs)) if precision == "fp16" else (LANE_TILES, work)
+        parts.append(_tiled(filled, lanes, gpu, bandwidth, gpu.fp32_peak, LANE_STEP, precision, ~fits, tensor=False))
+    return _joined(*parts)
 
 
-def _padded(work: _Work, **factors: Floats) -> _Work:
-    return _Work(**{**vars(work), **{name: getattr(work, name) * factor for name, factor in factors.items()}})
+def _filled(work: _Work, alignment: int, inputs: Floats, outputs: Floats | None = None) -> _Work:
+    """The products with channel counts filled up with zeros to multiples of `alignment`; outputs only where given."""
+    more_in = np.ceil(inputs / alignment) * alignment / inputs
+    more_out = np.ceil(outputs / alignment) * alignment / outputs if outputs is not None else np.ones_like(inputs)
+    forward, data = work.phase == 0, work.phase == 1
+    return dataclasses.replace(
+        work,
+        rows=work.rows * np.where(work.phase == 2, more_in, 1.0),
+        cols=work.cols * np.where(data, more_in, more_out),
+        depth=work.depth * np.select([forward, data], [more_in, more_out], 1.0),
+    )
 
 
 def _joined(*parts: ConvKernels) -> ConvKernels:

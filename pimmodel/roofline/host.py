@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel.dram.refresh import stream_availability
 from pimmodel.hardware.system import System
-from pimmodel.network.training import Precision, Task
-from pimmodel.roofline.basic import roofline_time
+from pimmodel.network.conv_shape import ConvShape
+from pimmodel.network.training import ELEMENT_BYTES, Precision, Task
+from pimmodel.roofline.conv import ConvKernels, Phase, conv_kernels
+from pimmodel.roofline.streams import BLOCK_ELEMENTS, stream_time
 
 Floats = NDArray[np.float64]
+_PER_CHANNEL = ("BatchNorm",)  # layers whose kernels give a channel to a block
+_REDUCING = ("BatchNorm", "GroupNorm", "LayerNorm", "LocalResponseNorm", "Pool", "AdaptivePool", "Softmax", "ReduceMean")
 
 
-def arithmetic_peak(system: System, precision: Precision, *, matrix: bool) -> float:
-    """Peak rate of the units that a task runs on [FLOP/s].
+@dataclass(frozen=True, eq=False)
+class HostTasks:
+    """What the host would run for T tasks, read off them once.
 
-    CONV and fully connected work (`matrix`) in fp16 runs on tensor cores where the GPU has them, else on its ordinary
-    lanes at their fp16 rate or, where that is slower (consumer Pascal), in fp32 arithmetic; elementwise work is done
-    in fp32 by frameworks.
+    shapes, phases : U distinct CONV and fully connected kernels
+    kernel_of : index into these of each task, -1 for non-CONV tasks, shape (T,)
+    owner : task of each of S streaming kernels (non-CONV passes, and biases), shape (S,)
+    moved, operations, blocks : bytes [B], arithmetic operations [1] and thread blocks [1] of each, shape (S,)
+    reduces : whether it gathers or reduces, shape (S,)
     """
-    gpu = system.gpu
-    if not matrix or precision == "fp32":
-        return gpu.fp32_peak
-    return gpu.fp16_tensor_peak or gpu.fp32_peak * max(1.0, gpu.fp16_vector_ratio)
+
+    precision: Precision
+    shapes: tuple[ConvShape, ...]
+    phases: tuple[Phase, ...]
+    kernel_of: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    moved: Floats
+    operations: Floats
+    blocks: Floats
+    reduces: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class HostWork:
+    """T tasks on the host, arrays of shape (T,).
+
+    time : with exclusive use of the memory [s]
+    memory : of which the DRAM is busy [s]
+    dram_bytes : traffic from and to DRAM [B]
+    kernels : the distinct kernels of the CONV and fully connected tasks; None where there are none
+    """
+
+    time: Floats
+    memory: Floats
+    dram_bytes: Floats
+    kernels: ConvKernels | None = field(repr=False)
 
 
 def host_bandwidth(system: System) -> float:
@@ -34,27 +65,77 @@ def host_bandwidth(system: System) -> float:
     return system.peak_bandwidth * available
 
 
-def host_times(tasks: Sequence[Task], system: System, precision: Precision) -> Floats:
-    """Time of each task on the host [s]; every pass of a task is one kernel.
+def host_tasks(tasks: Sequence[Task], precision: Precision) -> HostTasks:
+    """Kernels that the host would run for T tasks of a training step.
 
-    Parameters
-    ----------
-    tasks : T tasks of a training step
-    system : the hardware
-    precision : decides which units do the arithmetic
-
-    Returns
-    -------
-    Array of shape (T,) [s].
+    `precision` decides which units do the arithmetic of CONV and fully connected layers; all else is fp32 arithmetic.
     """
-    matrix = np.array([task.on_host_only for task in tasks])
-    peaks = (arithmetic_peak(system, precision, matrix=False), arithmetic_peak(system, precision, matrix=True))
-    times: Floats = roofline_time(
-        work=np.array([task.flops for task in tasks], dtype=float),
-        peak=np.where(matrix, peaks[1], peaks[0]),
-        traffic=np.array([task.bytes for task in tasks], dtype=float),
-        bandwidth=host_bandwidth(system),
-        kernels=np.array([len(task.passes) for task in tasks]),
-        launch=system.gpu.launch_overhead,
+    distinct: dict[tuple[Phase, ConvShape], int] = {}
+    kernel_of = np.full(len(tasks), -1)
+    for index, task in enumerate(tasks):
+        if task.shape is not None:
+            key = cast(Phase, task.phase), task.shape
+            kernel_of[index] = distinct.setdefault(key, len(distinct))
+    size = ELEMENT_BYTES[precision]
+    listed = [(index, *kernel) for index, task in enumerate(tasks) for kernel in _streams_of(task, size)]
+    owner, moved, operations, blocks, reduces = np.array(listed, dtype=float).reshape(-1, 5).T
+    return HostTasks(
+        precision, tuple(shape for _, shape in distinct), tuple(phase for phase, _ in distinct), kernel_of,
+        owner.astype(np.int64), moved, operations, blocks, reduces > 0,
+    )  # fmt: skip
+
+
+def _streams_of(task: Task, size: int) -> list[tuple[float, float, float, bool]]:
+    """Of each streaming kernel of a task: bytes moved, arithmetic operations, thread blocks, whether it reduces."""
+    if task.shape is not None:
+        if not task.shape.bias or task.phase == "DX":
+            return []
+        outputs = task.shape.n * task.shape.k * task.shape.p * task.shape.q
+        moves = 2 if task.phase == "FP" else 1  # y is read and written; dy is summed
+        return [(moves * outputs * size, outputs, max(1.0, outputs / BLOCK_ELEMENTS), task.phase == "DW")]
+    found = []
+    reduces = task.op.kind in _REDUCING and task.phase in ("FWD", "BWD")
+    for one in task.passes:
+        largest = max(operand.elements for operand in (*one.reads, *one.writes))
+        per_channel = task.op.kind in _PER_CHANNEL and reduces
+        blocks = task.channels if per_channel else max(1.0, largest / BLOCK_ELEMENTS)
+        found.append((one.bytes_read + one.bytes_written, one.operations, blocks, reduces))
+    return found
+
+
+def host_work(tasks: HostTasks, system: System) -> HostWork:
+    """Time and memory use of every task on the host.
+
+    fp16 tensors lie in memory with their channels last, as frameworks advise for tensor cores.
+    """
+    bandwidth = host_bandwidth(system)
+    time, memory, traffic = _stream_work(tasks, system, bandwidth)
+    if not tasks.shapes:
+        return HostWork(time, memory, traffic, None)
+    kernels = conv_kernels(tasks.shapes, tasks.phases, system.gpu, bandwidth, tasks.precision,
+                           channels_last=tasks.precision == "fp16")  # fmt: skip
+    conv, which = tasks.kernel_of >= 0, tasks.kernel_of
+    # The streams of these tasks are those of their bias, which is added by a kernel of its own.
+    return HostWork(
+        time + np.where(conv, kernels.time[which], 0.0),
+        memory + np.where(conv, kernels.dram[which], 0.0),
+        traffic + np.where(conv, kernels.dram_bytes[which], 0.0),
+        kernels,
     )
-    return times
+
+
+def _stream_work(tasks: HostTasks, system: System, bandwidth: float) -> tuple[Floats, Floats, Floats]:
+    """Time [s], DRAM time [s] and traffic [B] of the streaming kernels of every task, shape (T,) each."""
+    constants = system.gpu.kernels
+    # Elementwise kernels reach the whole bandwidth; those that gather and reduce reach what other kernels do.
+    reached = bandwidth * np.where(tasks.reduces, constants.dram_efficiency, 1.0)
+    times = stream_time(
+        traffic=tasks.moved, bandwidth=reached, operations=tasks.operations, operation_rate=system.gpu.fp32_peak,
+        blocks=tasks.blocks, sms=system.gpu.sm_count, launch=constants.launch_factor * system.gpu.launch_overhead,
+    )  # fmt: skip
+
+    def per_task(values: Floats) -> Floats:
+        summed: Floats = np.bincount(tasks.owner, weights=values, minlength=len(tasks.kernel_of))
+        return summed
+
+    return per_task(times), per_task(tasks.moved / reached), per_task(tasks.moved)
