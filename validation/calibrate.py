@@ -28,13 +28,16 @@ class Calibration:
     held_out: Floats
 
 
-def kernels_of(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float) -> dict[Matrix, tuple[list[int], ConvKernels]]:
-    """Modelled kernels by precision, with the places of the measured ones that they answer to."""
-    found: dict[Matrix, tuple[list[int], ConvKernels]] = {}
-    for precision in dict.fromkeys(one.precision for one in times):
-        places = [index for index, one in enumerate(times) if one.precision == precision]
+Group = tuple[Matrix, bool]
+
+
+def kernels_of(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float) -> dict[Group, tuple[list[int], ConvKernels]]:
+    """Modelled kernels by precision and layout (channels last or not), with the places of the measured ones."""
+    found: dict[Group, tuple[list[int], ConvKernels]] = {}
+    for group in dict.fromkeys((one.precision, one.channels_last) for one in times):
+        places = [index for index, one in enumerate(times) if (one.precision, one.channels_last) == group]
         shapes, phases = [times[index].shape for index in places], [times[index].phase for index in places]
-        found[precision] = places, conv_kernels(shapes, phases, gpu, bandwidth, precision)
+        found[group] = places, conv_kernels(shapes, phases, gpu, bandwidth, group[0], channels_last=group[1])
     return found
 
 
@@ -60,7 +63,9 @@ def calibrate(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float,
     start = np.log([getattr(gpu.kernels, name) for name in names])
     upper = np.array([0.0 if kind.type is float and _is_share(name) else np.inf
                       for name, kind in field_kinds(KernelConstants).items()])  # fmt: skip
-    groups = [np.array([one.precision == precision for one in fitted]) for precision in {one.precision for one in fitted}]
+    groups = [
+        np.array([one.precision == precision for one in fitted]) for precision in {one.precision for one in fitted}
+    ]
 
     def with_constants(point: Floats) -> Gpu:
         values = dict(zip(names, map(float, np.exp(np.minimum(point, upper))), strict=True))
@@ -79,7 +84,9 @@ def calibrate(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float,
 
     best = None
     for step in _STEPS:
-        simplex = np.vstack([start, start + step * np.where(np.isfinite(upper), -np.sign(step), 1.0) * np.eye(len(names))])
+        simplex = np.vstack(
+            [start, start + step * np.where(np.isfinite(upper), -np.sign(step), 1.0) * np.eye(len(names))]
+        )
         found = minimize(loss, start, method="Nelder-Mead",
                          options={"maxfev": _ITERATIONS, "adaptive": True, "initial_simplex": simplex})  # fmt: skip
         best = found if best is None or found.fun < best.fun else best

@@ -3,9 +3,9 @@
 Formats (those of `validation/tables/gpu`; more columns are ignored):
 
 - kernels: precision, N, C, H, W, K, R, S, pad_h, pad_w, stride_h, stride_w, fwd_ms, bwd_data_ms, bwd_weight_ms; optional
-  groups, app, fwd_algorithm. An empty time was not measured. W, H are the unpadded input, R, S filter height and width.
+  groups, layout (NCHW or NHWC), app, fwd_algorithm. An empty time was not measured. W, H are the unpadded input, R, S filter height and width.
 - profiles: network, batch, op, layer, forward_ms, backward_ms, activation_bytes.
-- throughput: network, batch, precision, gpu, images_per_s.
+- throughput: network, batch, precision, gpu, images_per_s; optional framework.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class KernelTime:
     phase: Phase
     shape: ConvShape
     time: float
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Throughput:
     precision: Matrix
     gpu: str
     images_per_second: float
+    framework: str = ""
 
 
 @dataclass
@@ -115,7 +117,9 @@ def _read(path: Path | str, columns: Sequence[str], line: Callable[[int, dict[st
                 except _BadCell as error:
                     table.skipped.append(f"{path}:{reader.line_num}: {error}; line skipped")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PimModelError(f"{path}: cannot be read as a CSV file: {getattr(error, 'strerror', None) or error}") from None
+        raise PimModelError(
+            f"{path}: cannot be read as a CSV file: {getattr(error, 'strerror', None) or error}"
+        ) from None
     if not table.rows:
         raise PimModelError("\n".join([f"{path}: no usable line", *table.skipped[:5]]))
     return table
@@ -149,7 +153,7 @@ def _precision(cells: dict[str, str]) -> Matrix:
 def _kernel_line(row: int, cells: dict[str, str]) -> Iterable[KernelTime]:
     precision = _precision(cells)
     size = {name: _count(cells, name, 0 if name.startswith("pad") else 1) for name in _SIZES}
-    groups = _count(cells, "groups", 1) if cells.get("groups", "").strip() else 1
+    groups = _count(cells, "groups", 1) if (cells.get("groups") or "").strip() else 1
     for channels in ("C", "K"):
         if size[channels] % groups:
             raise _BadCell(f"groups is '{groups}'; allowed: a divisor of {channels} = {size[channels]}")
@@ -157,10 +161,13 @@ def _kernel_line(row: int, cells: dict[str, str]) -> Iterable[KernelTime]:
            for a, pad, b, step in (("H", "pad_h", "R", "stride_h"), ("W", "pad_w", "S", "stride_w"))]  # fmt: skip
     if min(out) < 1:
         raise _BadCell(f"a filter of {size['R']} x {size['S']} does not fit the padded image")
+    layout = (cells.get("layout") or "").strip().upper()
+    if layout not in ("", "NCHW", "NHWC"):
+        raise _BadCell(f"layout is '{layout}'; allowed: NCHW, NHWC")
     shape = ConvShape(size["N"], size["C"], size["H"], size["W"], size["K"], *out, size["R"], size["S"],
                       size["stride_h"], size["stride_w"], groups)  # fmt: skip
     return [
-        KernelTime(row, precision, phase, shape, _number(cells, column, least=0, above=True) * 1e-3)
+        KernelTime(row, precision, phase, shape, _number(cells, column, least=0, above=True) * 1e-3, layout == "NHWC")
         for column, phase in KERNEL_TIMES
         if cells[column].strip()
     ]
@@ -179,6 +186,5 @@ def _profile_line(_: int, cells: dict[str, str]) -> Iterable[LayerTime]:
 def _throughput_line(_: int, cells: dict[str, str]) -> Iterable[Throughput]:
     return [
         Throughput(cells["network"].strip(), _count(cells, "batch", 1), _precision(cells), cells["gpu"].strip(),
-                   _number(cells, "images_per_s", least=0, above=True))
+                   _number(cells, "images_per_s", least=0, above=True), cells.get("framework", "") or "")
     ]  # fmt: skip
-

@@ -101,9 +101,9 @@ def validate_dram_command(
 
     with _needs_numba():
         from pimmodel.validation.dram_truth import validate_dram
-    with _bar("streams", quiet or format is not choices.Format.table) as progress:
+    with progress_bar("streams", quiet or format is not choices.Format.table) as progress:
         rows = validate_dram(truth, progress=progress, closed_form=list_clocks)
-    _emit_rows(rows, format)
+    emit_rows(rows, format)
 
 
 @validate_app.command("contention")
@@ -128,7 +128,7 @@ def validate_contention_command(
     if workers < 0:
         raise PimModelError(f"--workers is {workers}; allowed: 0 or more")
     effort, n = (contention.QUICK, min(n, 60)) if quick else (contention.FULL, n)
-    with _bar("scenarios", quiet or format is not choices.Format.table) as progress:
+    with progress_bar("scenarios", quiet or format is not choices.Format.table) as progress:
         found = contention.validate_contention(
             n, seed, effort=effort, workers=workers or os.cpu_count() or 1, progress=progress
         )
@@ -141,10 +141,10 @@ def validate_contention_command(
             contention.write_worst(found, worst_file)
     except OSError as error:
         raise PimModelError(f"cannot write {error.filename}: {error.strerror}") from None
-    _emit_rows(contention.rows(found, seed), format)
+    emit_rows(contention.rows(found, seed), format)
 
 
-def _emit_rows(rows: list[Row], format: choices.Format) -> None:
+def emit_rows(rows: list[Row], format: choices.Format) -> None:
     """The rows of a `validate` command: errors as fractions in JSON and CSV, in per cent for people."""
     from pimmodel.cli.output import csv_text, emit
     from pimmodel.cli.table import table
@@ -185,7 +185,7 @@ def _needs_numba() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(what: str, quiet: bool) -> Iterator[Any]:
+def progress_bar(what: str, quiet: bool) -> Iterator[Any]:
     """A progress bar on standard error, or none."""
     if quiet:
         yield None

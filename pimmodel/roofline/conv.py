@@ -62,6 +62,7 @@ WINOGRAD_TILES = (Tile(32, 128, 1),)  # 32 patches of 4 pixels: 128 x 128
 WINOGRAD_GEMM_TILES = (Tile(128, 64, 3), Tile(128, 128, 2))
 SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
 LANE_STEP, TENSOR_STEP = 8, 32  # products that a tile sums between two loads
+WORKSPACE = 2**30  # most bytes that a framework gives a kernel for transformed tensors: MXNet's default of 1024 MB
 LEAST_STEPS = 4  # a split must leave this many steps
 
 
@@ -168,36 +169,59 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     ConvKernels of T tasks.
     """
     work = _work(shapes, phases, BYTES[precision])
-    candidates = _candidates(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision, channels_last)
-    best = np.argmin(candidates.time, axis=1)[:, None]
-    # A column that is the same for all tasks may be stored once.
-    taken = {
-        name: np.take_along_axis(np.broadcast_to(value, candidates.time.shape), best, axis=1)[:, 0]
-        for name, value in vars(candidates).items()
-        if name != "macs"
-    }
-    return ConvKernels(**taken, macs=np.array([float(shape.macs) for shape in shapes]))
+    return _fastest(_families(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision, channels_last),
+                    np.array([float(shape.macs) for shape in shapes]))  # fmt: skip
 
 
-def _candidates(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> ConvKernels:
-    """All kernels of all tasks, arrays of shape (T, kernels); those that do not fit take endless time."""
-    found = [_gemm(work, gpu, bandwidth, precision, channels_last)]
+@dataclass(frozen=True, eq=False)
+class _Family:
+    """Kernels of one kind: time of shape (T, kernels), endless where one does not fit; all else broadcasts to it."""
+
+    time: Floats
+    rest: dict[str, NDArray[np.generic]]
+
+    def fastest(self) -> dict[str, NDArray[np.generic]]:
+        """Time and rest of the fastest kernel of each task, shape (T,)."""
+        tasks = np.arange(len(self.time))
+        best = np.argmin(self.time, axis=1)
+
+        def taken(values: NDArray[np.generic]) -> NDArray[np.generic]:
+            if values.ndim == 0:
+                return np.full(len(tasks), values)
+            rows, columns = values.shape
+            return values[tasks if rows > 1 else 0, best if columns > 1 else np.zeros_like(best)]
+
+        return {"time": self.time[tasks, best], **{name: taken(values) for name, values in self.rest.items()}}
+
+
+def _fastest(families: Sequence[_Family], macs: Floats) -> ConvKernels:
+    """The fastest kernel of each task over all families."""
+    best, *others = (family.fastest() for family in families)
+    for other in others:
+        faster = other["time"] < best["time"]
+        best = {name: np.where(faster, other[name], values) for name, values in best.items()}
+    return ConvKernels(**best, macs=macs)  # type: ignore[arg-type]
+
+
+def _families(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> list[_Family]:
+    """All kernels that a library has for these tasks."""
+    found = _gemm(work, gpu, bandwidth, precision, channels_last)
     if precision == "fp32":
         found += [_winograd_fused(work, gpu, bandwidth), _winograd_non_fused(work, gpu, bandwidth)]
     if np.any(work.column("k") / work.column("groups") < DIRECT_OUTPUTS):
-        found.append(_direct(work, gpu, bandwidth, precision))
-    return _joined(*found)
+        found.append(_direct(work, gpu, bandwidth))
+    return found
 
 
-def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> ConvKernels:
+def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> list[_Family]:
     """Implicit matrix products on lanes or tensor cores."""
     inputs, outputs = (work.column(name) / work.column("groups") for name in ("c", "k"))
     tensor_peak = {"fp32": None, "tf32": gpu.tf32_tensor_peak, "fp16": gpu.fp16_tensor_peak}[precision]
     if tensor_peak is None:
         # fp16 arithmetic, or fp32 where that is slow.
         faster = max(1.0, gpu.fp16_vector_ratio) if precision == "fp16" else 1.0
-        return _tiled(work, LANE_TILES, gpu, bandwidth, gpu.fp32_peak * faster, LANE_STEP, precision,
-                      np.ones(len(inputs), dtype=bool), tensor=False)  # fmt: skip
+        return [_tiled(work, LANE_TILES, gpu, bandwidth, gpu.fp32_peak * faster, LANE_STEP, precision,
+                       np.ones(len(inputs), dtype=bool), tensor=False)]  # fmt: skip
     alignment = TENSOR_ALIGNMENT if precision == "fp16" else LANE_ALIGNMENT
     fits = (inputs % alignment == 0) & (outputs % alignment == 0)
     if channels_last:
@@ -205,11 +229,15 @@ def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_l
     parts = []
     if np.any(fits):
         filled = _filled(work, alignment, inputs, outputs)
-        parts.append(_tiled(filled, TENSOR_TILES, gpu, bandwidth, tensor_peak, TENSOR_STEP, precision, fits, tensor=True))
+        parts.append(
+            _tiled(filled, TENSOR_TILES, gpu, bandwidth, tensor_peak, TENSOR_STEP, precision, fits, tensor=True)
+        )
     if not np.all(fits):
-        lanes, filled = (HALF_LANE_TILES, _filled(work, LANE_ALIGNMENT, inputs)) if precision == "fp16" else (LANE_TILES, work)
+        lanes, filled = (
+            (HALF_LANE_TILES, _filled(work, LANE_ALIGNMENT, inputs)) if precision == "fp16" else (LANE_TILES, work)
+        )
         parts.append(_tiled(filled, lanes, gpu, bandwidth, gpu.fp32_peak, LANE_STEP, precision, ~fits, tensor=False))
-    return _joined(*parts)
+    return parts
 
 
 def _filled(work: _Work, alignment: int, inputs: Floats, outputs: Floats | None = None) -> _Work:
@@ -225,19 +253,10 @@ def _filled(work: _Work, alignment: int, inputs: Floats, outputs: Floats | None 
     )
 
 
-def _joined(*parts: ConvKernels) -> ConvKernels:
-    return ConvKernels(
-        **{
-            name: np.concatenate([np.broadcast_to(vars(one)[name], one.time.shape) for one in parts], axis=1)
-            for name in vars(parts[0])
-        }
-    )
-
-
 def _tiled(
     work: _Work, tiles: Sequence[Tile], gpu: Gpu, bandwidth: float, peak: float, step: int, precision: Matrix,
     fits: NDArray[np.bool_], *, tensor: bool,
-) -> ConvKernels:  # fmt: skip
+) -> _Family:  # fmt: skip
     """Every tile with every split of the depth: arrays of shape (T, tiles x splits)."""
     constants = gpu.kernels
     menu = [(tile, splits) for tile in tiles for splits in SPLITS]
@@ -285,16 +304,17 @@ def _kernels(
     gpu: Gpu, bandwidth: float, allowed: NDArray[np.bool_], compute: Floats, traffic: Floats, near: Floats,
     kernels: Floats | float, launch: float, algorithm: str, tile_m: Floats, tile_n: Floats, splits: Floats,
     tensor: bool, extra: Floats | float = 0.0,
-) -> ConvKernels:  # fmt: skip
+) -> _Family:  # fmt: skip
     """Kernels from their parts; `extra` is time before the kernel proper [s]."""
     memory = memory_time(traffic=traffic, bandwidth=bandwidth, l2_traffic=near, l2_bandwidth=gpu.l2_bandwidth)
     time = kernel_time(compute=compute, memory=memory, kernels=kernels, launch=launch) + extra
-    time = np.where(allowed, time, np.inf)
-    return ConvKernels(
-        time, *(np.broadcast_to(part, time.shape) for part in (
-            compute, traffic / bandwidth + extra, near / gpu.l2_bandwidth, kernels * launch, traffic, near, 0.0,
-            ALGORITHMS.index(algorithm), tile_m, tile_n, splits, tensor)),
-    )  # fmt: skip
+    rest = {
+        "compute": compute, "dram": traffic / bandwidth + extra, "l2": near / gpu.l2_bandwidth,
+        "launch": kernels * launch, "dram_bytes": traffic, "l2_bytes": near,
+        "algorithm": ALGORITHMS.index(algorithm), "tile_m": tile_m, "tile_n": tile_n, "splits": splits,
+        "tensor_cores": tensor,
+    }  # fmt: skip
+    return _Family(np.where(allowed, time, np.inf), {name: np.asarray(values) for name, values in rest.items()})
 
 
 def _winograd_shape(work: _Work, edge: int) -> tuple[Floats, Floats, Floats]:
@@ -325,7 +345,7 @@ def _lane_time(gpu: Gpu, tile: Tile, rows: Floats, cols: Floats, depth: Floats, 
     return time
 
 
-def _winograd_fused(work: _Work, gpu: Gpu, bandwidth: float) -> ConvKernels:
+def _winograd_fused(work: _Work, gpu: Gpu, bandwidth: float) -> _Family:
     (tile,) = WINOGRAD_TILES
     patches, inputs, outputs = _winograd_shape(work, FUSED_EDGE)
     points = (FUSED_EDGE + 2) ** 2
@@ -337,7 +357,7 @@ def _winograd_fused(work: _Work, gpu: Gpu, bandwidth: float) -> ConvKernels:
     return _column(gpu, bandwidth, allowed, compute, traffic, near, 1.0, "winograd", tile)
 
 
-def _winograd_non_fused(work: _Work, gpu: Gpu, bandwidth: float) -> ConvKernels:
+def _winograd_non_fused(work: _Work, gpu: Gpu, bandwidth: float) -> _Family:
     """The batched product, and transforms that do not overlap with it."""
     patches, inputs, outputs = _winograd_shape(work, NON_FUSED_EDGE)
     points = (NON_FUSED_EDGE + work.column("r") - 1) ** 2
@@ -349,12 +369,13 @@ def _winograd_non_fused(work: _Work, gpu: Gpu, bandwidth: float) -> ConvKernels:
         patches=patches, points=points, inputs=inputs, outputs=outputs, element_bytes=BYTES["fp32"],
         first_bytes=work.first, second_bytes=work.second, result_bytes=work.result,
     )  # fmt: skip
-    allowed = _square(work, (3, 5))
+    workspace = points * BYTES["fp32"] * (patches * (inputs + outputs) + inputs * outputs)
+    allowed = _square(work, (3, 5)) & (workspace <= WORKSPACE)
     return _column(gpu, bandwidth, allowed, times.min(axis=0), traffic, traffic, 4.0, "winograd_nonfused", tiles[0],
                    in_turn=True)  # fmt: skip
 
 
-def _direct(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix) -> ConvKernels:
+def _direct(work: _Work, gpu: Gpu, bandwidth: float) -> _Family:
     """One thread per output pixel and channel; the weight gradient does as many products."""
     (tile,) = DIRECT_TILES
     groups = work.column("groups")
@@ -370,14 +391,14 @@ def _direct(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix) -> ConvK
 def _column(
     gpu: Gpu, bandwidth: float, allowed: NDArray[np.bool_], compute: Floats, traffic: Floats, near: Floats,
     kernels: float, algorithm: str, tile: Tile, *, in_turn: bool = False,
-) -> ConvKernels:  # fmt: skip
+) -> _Family:  # fmt: skip
     """Kernels with one tile, arrays of shape (T, 1); `in_turn`: arithmetic and traffic do not overlap."""
     launch = gpu.kernels.launch_factor * gpu.launch_overhead
     one = np.ones((1, 1))
-    extra = traffic[:, None] / bandwidth if in_turn else 0.0
-    moved = traffic[:, None] * (not in_turn)
-    made = _kernels(gpu, bandwidth, allowed[:, None], compute[:, None], moved, near[:, None] * (not in_turn), kernels,
-                    launch, algorithm, tile.m * one, tile.n * one, one, False, extra=extra)  # fmt: skip
     if not in_turn:
-        return made
-    return ConvKernels(**{**vars(made), "dram_bytes": traffic[:, None], "l2_bytes": near[:, None]})
+        return _kernels(gpu, bandwidth, allowed[:, None], compute[:, None], traffic[:, None], near[:, None], kernels,
+                        launch, algorithm, tile.m * one, tile.n * one, one, False)  # fmt: skip
+    none = np.zeros_like(traffic)[:, None]
+    made = _kernels(gpu, bandwidth, allowed[:, None], compute[:, None], none, none, kernels, launch, algorithm,
+                    tile.m * one, tile.n * one, one, False, extra=traffic[:, None] / bandwidth)  # fmt: skip
+    return _Family(made.time, {**made.rest, "dram_bytes": traffic[:, None], "l2_bytes": near[:, None]})

@@ -18,7 +18,16 @@ from pimmodel.roofline.streams import BLOCK_ELEMENTS, stream_time
 
 Floats = NDArray[np.float64]
 _PER_CHANNEL = ("BatchNorm",)  # layers whose kernels give a channel to a block
-_REDUCING = ("BatchNorm", "GroupNorm", "LayerNorm", "LocalResponseNorm", "Pool", "AdaptivePool", "Softmax", "ReduceMean")
+_REDUCING = (
+    "BatchNorm",
+    "GroupNorm",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "Pool",
+    "AdaptivePool",
+    "Softmax",
+    "ReduceMean",
+)
 
 
 @dataclass(frozen=True, eq=False)

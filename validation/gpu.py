@@ -1,0 +1,211 @@
+"""`pimmodel validate gpu`: the host's model beside measured kernels, layer profiles and whole training steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimmodel.errors import PimModelError, UnknownNameError
+from pimmodel.hardware.gpu import Gpu
+from pimmodel.hardware.load import list_descriptions, load_description, load_system
+from pimmodel.hardware.system import System
+from pimmodel.load import load_network
+from pimmodel.roofline.conv import ALGORITHMS, PHASES
+from pimmodel.roofline.host import host_bandwidth
+from pimmodel.step import estimate
+
+from .calibrate import kernels_of
+from .measurements import (
+    KernelTime,
+    LayerTime,
+    Table,
+    Throughput,
+    read_kernels,
+    read_profiles,
+    read_throughput,
+)
+from .profiles import CLASSES, profiled_layers
+from .report import Row
+
+Errors = NDArray[np.float64]
+TABLES = Path(str(files("pimmodel.validation") / "tables" / "gpu"))
+FITTED_GPU = "v100"
+V100_TARGETS = {"fp32": {"median": 0.10, "mean": 0.18}, "fp16": {"median": 0.15, "mean": 0.25}}
+OTHER_TARGET = {"median": 0.20}
+PROFILE_TARGET = {"worst": 0.12}
+STEP_TARGET = {"median": 0.12}
+# Frameworks of throughput tables that compute an activation inside the batch norm before it: XLA fuses them, NVIDIA's
+# MXNet has a kernel for both.
+_FUSING = ("xla", "mxnet")
+
+
+def system_of(name: str) -> System:
+    """System of a GPU, for its GPU and its DRAM bandwidth: a built-in system or GPU, or a file that describes a system.
+
+    Raises
+    ------
+    UnknownNameError, DescriptionError : no such name; a file that cannot be used.
+    PimModelError : the description is not one of a system, and no built-in system has this GPU.
+    """
+    if name in list_descriptions("gpus"):
+        return load_system(f"{name}-bankgroup-pim")
+    described = load_description(name)
+    if isinstance(described, System):
+        return described
+    if isinstance(described, Gpu):
+        for system in list_descriptions("systems"):
+            found = load_system(system)
+            if found.gpu.memory_bandwidth == described.memory_bandwidth:
+                return found.model_copy(update={"gpu": described})
+    raise PimModelError(
+        f"--gpu is {name}, which has no system; allowed: a GPU or system of `pimmodel list`, or a system's file"
+    )
+
+
+def validate_gpu(
+    measurements: Path | None = None,
+    gpu: str = FITTED_GPU,
+    profiles: Path | None = None,
+    throughput: Path | None = None,
+) -> tuple[list[Row], list[str]]:
+    """Error rows of every table given (of all that ship, where none is), and a sentence per line skipped.
+
+    Parameters
+    ----------
+    measurements, profiles, throughput : CSV files in the formats of :mod:`pimmodel.validation.measurements`
+    gpu : GPU or system that `measurements` and `profiles` were taken on; a throughput table names its own
+
+    Raises
+    ------
+    PimModelError : a file that cannot be used, or an unknown GPU.
+    """
+    system = system_of(gpu)
+    if measurements is profiles is throughput is None:
+        measurements, profiles, throughput = (
+            TABLES / name for name in ("deepbench_v100_conv.csv", "pipedream_profiles.csv", "throughput.csv")
+        )
+    rows: list[Row] = []
+    skipped: list[str] = []
+    if measurements:
+        kernels = read_kernels(measurements)
+        rows += kernel_rows(Path(measurements).name, kernels.rows, system)
+        skipped += kernels.skipped
+    if profiles:
+        layers = read_profiles(profiles)
+        rows += profile_rows(Path(profiles).name, layers.rows, system)
+        skipped += layers.skipped
+    if throughput:
+        steps = read_throughput(throughput)
+        found, unknown = step_rows(Path(throughput).name, steps)
+        rows += found
+        skipped += steps.skipped + unknown
+    return rows, skipped
+
+
+def _fitted_rows() -> set[tuple[object, ...]]:
+    """The measured kernels that the default constants were fitted on."""
+    table = read_kernels(TABLES / "deepbench_v100_conv.csv").rows
+    return {(one.precision, one.phase, one.shape, one.time) for one in table if one.row % 2 == 0}
+
+
+def kernel_rows(data: str, times: Sequence[KernelTime], system: System) -> list[Row]:
+    """Errors of time by precision, with targets, then by pass, algorithm and filter size.
+
+    Kernels that the default constants were fitted on are listed apart, without a target.
+    """
+    bandwidth = host_bandwidth(system)
+    is_v100 = system.gpu.name == FITTED_GPU
+    fitted = _fitted_rows() if is_v100 else set()
+    rows = []
+    for (precision, channels_last), (places, kernels) in kernels_of(times, system.gpu, bandwidth).items():
+        chosen = [times[index] for index in places]
+        errors = np.abs(kernels.time / np.array([one.time for one in chosen]) - 1)
+        new = np.array([(one.precision, one.phase, one.shape, one.time) not in fitted for one in chosen])
+        targets = V100_TARGETS.get(precision, OTHER_TARGET) if is_v100 else OTHER_TARGET
+        title = f"{system.gpu.name} {precision}{' NHWC' if channels_last else ''} kernel time"
+        if np.any(new):
+            rows.append(Row.of(data, f"{title}, rows not fitted", list(errors[new]), targets))
+        if not np.all(new):
+            rows.append(Row.of(data, f"{title}, fitted rows", list(errors[~new])))
+        groups: tuple[tuple[str, Callable[[int], str]], ...] = (
+            ("pass", lambda index, chosen=chosen: chosen[index].phase),  # type: ignore[misc]
+            ("algorithm", lambda index, kernels=kernels: ALGORITHMS[kernels.algorithm[index]]),  # type: ignore[misc]
+            ("filter", lambda index, chosen=chosen: _filter(chosen[index])),  # type: ignore[misc]
+        )
+        for what, group_of in groups:
+            rows += _grouped(data, title, what, errors, new, group_of)
+    return rows
+
+
+def _grouped(data: str, title: str, what: str, errors: Errors, new: NDArray[np.bool_],
+             group_of: Callable[[int], str]) -> Iterable[Row]:  # fmt: skip
+    """A row per group of the kernels that were not fitted."""
+    names = np.array([group_of(index) for index in range(len(errors))])
+    order = PHASES if what == "pass" else sorted(set(names))
+    for name in order:
+        taken = errors[new & (names == name)]
+        if len(taken):
+            yield Row.of(data, f"{title}, {what} {name}", list(taken))
+
+
+def _filter(one: KernelTime) -> str:
+    shape = one.shape
+    stride = "" if shape.stride_h == shape.stride_w == 1 else f" stride {shape.stride_h}"
+    return f"{shape.r} x {shape.s}{stride}" + (f" groups {shape.groups}" if shape.groups > 1 else "")
+
+
+def profile_rows(data: str, layers: Sequence[LayerTime], system: System) -> list[Row]:
+    """Error of the total time of each class of layers, per network (forward plus backward, measuring overhead off)."""
+    found = profiled_layers(layers, system.gpu, host_bandwidth(system))
+    rows = []
+    for network in dict.fromkeys(one.network for one in found):
+        for kind in CLASSES:
+            chosen = [one for one in found if one.network == network and one.kind == kind]
+            measured = sum(sum(one.measured) for one in chosen)
+            if measured > 0:
+                error = abs(sum(sum(one.modelled) for one in chosen) / measured - 1)
+                rows.append(Row.of(data, f"{network}, {kind} total", [error], PROFILE_TARGET))
+    return rows
+
+
+def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]]:
+    """Error of the time of whole training steps on the GPU alone; and rows that name an unknown network or GPU."""
+    errors: dict[str, list[float]] = {}
+    unknown = []
+    for one in table.rows:
+        try:
+            network = load_network(_network_name(one.network), one.batch)
+            system = system_of(_gpu_name(one.gpu))
+        except UnknownNameError as error:
+            unknown.append(f"{data}: {one.network} on {one.gpu}: {error}; row skipped")
+            continue
+        precision = "fp16" if one.precision == "fp16" else "fp32"
+        fused = any(name in one.framework.lower() for name in _FUSING)
+        step = estimate(network, system, "gpu-only", precision=precision, fuse_activation=fused)
+        errors.setdefault(precision, []).append(abs(step.time / (one.batch / one.images_per_second) - 1))
+    rows = []
+    if errors:
+        rows.append(Row.of(data, "training step", [error for found in errors.values() for error in found], STEP_TARGET))
+        rows += [Row.of(data, f"training step, {precision}", found) for precision, found in sorted(errors.items())]
+    return rows, unknown
+
+
+def _network_name(name: str) -> str:
+    """`resnet50_v1.5` is the ResNet-50 of the zoo, which strides in its 3 x 3 layers."""
+    return name.lower().removesuffix("_v1.5").removesuffix("v1.5")
+
+
+def _gpu_name(name: str) -> str:
+    """Built-in name of a GPU as benchmark tables write it: `V100-SXM2-16GB` is v100.
+
+    >>> _gpu_name("V100-SXM3-32GB"), _gpu_name("A100 80GB"), _gpu_name("Tesla T4"), _gpu_name("GTX 1080 Ti")
+    ('v100-sxm3', 'a100', 't4', 'gtx1080ti')
+    """
+    known = list_descriptions("gpus")
+    text = "".join(letter for letter in name.lower() if letter.isalnum())
+    fitting = [one for one in known if "".join(letter for letter in one if letter.isalnum()) in text]
+    return max(fitting, key=len) if fitting else name
