@@ -106,7 +106,9 @@ class _Run:
         chunks: list[int] = self.counts.tolist()
         rank: list[int] = pim_ranks(self.tasks, self.order).tolist()
         gate = _Gate(ordered_producers(self.tasks, self.order), chunks, self.on_pim.tolist(), rank)
-        done, blocked, wake, wake_at, ready = gate.done, gate.blocked, gate.wake, gate.wake_at, gate.ready
+        done, blocked, wake, wake_at, ready, needs = (
+            gate.done, gate.blocked, gate.wake, gate.wake_at, gate.ready, gate.needs
+        )  # fmt: skip
         host_list = iter([*np.flatnonzero(~self.on_pim).tolist(), -1])
         head = next(host_list)  # the host's next task
         h = head if head >= 0 and not blocked(head) else -1  # the host's running task
@@ -156,7 +158,7 @@ class _Run:
                 if number == chunks[h]:
                     head = next(host_list)
                     h = head if head >= 0 and not blocked(head) else -1
-                elif blocked(h):
+                elif needs[h] and blocked(h):
                     h = -1
                 if h >= 0:
                     h_left = work[h]
@@ -168,7 +170,7 @@ class _Run:
                     h = head
                     h_left = work[h]
                     host_start(now)
-                if number == chunks[p] or blocked(p):
+                if number == chunks[p] or (needs[p] and blocked(p)):
                     p = -1
                     continue
                 if ready and ready[0] < rank[p]:
@@ -193,6 +195,8 @@ class _Gate:
     done : complete chunks of each task
     wake_at : complete chunks of each task that something waits for
     ready : heap of the ranks of PIM tasks whose next chunk may start
+    needs : of each task that has begun, the producers that were not complete then, and the chunks of them that each of
+        its chunks needs
     """
 
     def __init__(
@@ -204,7 +208,7 @@ class _Gate:
         self.wake_at = [_NEVER] * count
         self.ready: list[int] = []
         self._waiting: list[list[tuple[int, int]]] = [[] for _ in range(count)]  # per producer: (chunks, task)
-        self._open: list[list[tuple[int, list[int]]] | None] = [None] * count  # (producer, chunks that chunk j needs)
+        self.needs: list[list[tuple[int, list[int]]]] = [[]] * count
         self._tables: dict[tuple[int, int, bool], list[int]] = {}
         for task in range(count):
             if on_pim[task]:
@@ -222,10 +226,10 @@ class _Gate:
 
     def blocked(self, task: int) -> bool:
         """Whether the task's next chunk must wait; if so, it is woken when the first thing that is missing is there."""
-        needs = self._open[task]
-        if needs is None:
-            needs = self._open[task] = self._needs(task)
         done, chunk = self.done, self.done[task]
+        needs = self.needs[task]
+        if chunk == 0:
+            needs = self.needs[task] = self._unfinished(task)
         for producer, table in needs:
             need = table[chunk]
             if done[producer] < need:
@@ -235,10 +239,11 @@ class _Gate:
                 return True
         return False
 
-    def _needs(self, task: int) -> list[tuple[int, list[int]]]:
+    def _unfinished(self, task: int) -> list[tuple[int, list[int]]]:
+        """Producers that are not complete, the last in order first, with what each chunk of the task needs of them."""
         made = []
         done, chunks, tables, own = self.done, self.chunks, self._tables, self.chunks[task]
-        for producer, barrier in self.producers[task]:
+        for producer, barrier in reversed(self.producers[task]):
             total = chunks[producer]
             if done[producer] < total:
                 table = tables.get((own, total, barrier))
@@ -246,7 +251,6 @@ class _Gate:
                     table = [needed_chunks(chunk, own, total, barrier) for chunk in range(own)]
                     tables[own, total, barrier] = table
                 made.append((producer, table))
-        made.reverse()  # the last in order is likely the last to be complete
         return made
 
     def wake(self, producer: int) -> bool:
@@ -258,7 +262,8 @@ class _Gate:
         for need, task in waiting:
             if need > done:
                 self._waiting[producer].append((need, task))
-                self.wake_at[producer] = min(need, self.wake_at[producer])
+                if need < self.wake_at[producer]:
+                    self.wake_at[producer] = need
             elif not self.blocked(task):
                 if self.on_pim[task]:
                     heappush(self.ready, self.rank[task])
