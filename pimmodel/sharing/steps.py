@@ -1,24 +1,25 @@
 r"""Column steps that a PIM kernel makes in a turn of given length, counted one by one.
 
-A kernel is taken as bursts: c steps, one per cadence t, then a gap until the row of the next burst is open; a burst
-comes every P clocks. A turn of x clocks from its first possible step on begins with what is left of the burst in which
-the last turn ended, its row opened again. So the remainder u of one turn follows from that of the turn before:
+With :math:`\tau_i` the clock of step i of the kernel left to itself, a turn that begins before step i, its row opened
+again, and lasts x clocks from that step on makes
 
-.. math:: n(u, x) = \min(u, \lfloor x/t \rfloor + 1) \text{ within the burst},\quad
-          u + c \lfloor x'/P \rfloor + \min(c, \lfloor (x' \bmod P)/t \rfloor + 1),\; x' = x - u t - (P - c t),
-          \text{ beyond}
+.. math:: n_i(x) = \#\{j \ge i : \tau_j - \tau_i \le x\}
 
-Turns that end in a gap all begin with a whole burst (they fall into step), so the mean over the turns is not that of a
-random remainder. It is taken along the orbit of the map, the turn's length varying evenly by the one interval between
-arrivals in which the host's condition falls; along the same orbit goes the mean wait until every row that is open may
-be precharged: t_RAS after its activate, or `tail` after the last step.
+steps; the next turn begins before step i + n. Turns that end while a row is being opened all begin with a whole row or
+batch (they fall into step), so the mean over the turns is not that over random places. It is taken along the orbit of
+this map, the length of the turns varying evenly by the one interval between arrivals in which the host's condition
+falls. Along the same orbit goes the mean wait until every open row may be precharged: tRAS after its activate, `tail`
+after the last step.
 
-Neglected: segments of unequal length, changes of direction within a burst. Source: DESIGN.md section 8.
+Neglected: what a hidden row switch interrupted early costs beyond its mean; that turns and refreshes fall into step.
+Source: DESIGN.md section 8.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,67 +29,106 @@ from pimmodel.pim.kernel import KernelSpeed, activate_ramp
 from pimmodel.scenario import PimKernel
 
 Floats = NDArray[np.float64]
-_PERIODS, _PER_PERIOD, _TURNS = 4, 128, 24  # table: periods of x, points per period, turns of the orbit
+_POINTS, _SEGMENTS, _TURNS = 384, 6, 24  # table: lengths of turns, segments that the longest spans, turns of the orbit
 _GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
-class Bursts:
-    """A kernel as bursts.
+class Timetable:
+    """When a kernel makes its steps, once through its passes.
 
-    columns c : steps per burst [1], cadence [clock], period P : clocks from one burst to the next [clock]
-    tail : last step to precharge [clock], t_ras : activate to precharge [clock]
-    opening : activate to first step [clock], ramp : first to last activate of the units [clock]
+    clock : of each step, from the first one on [clock]; period : until the kernel begins anew [clock]
+    segment : clock of the first step of the step's segment, whose row is open since `opening` before it [clock]
+    tail : last step to precharge [clock]; switch : whether a row switch follows the step
+    t_ras, opening, ramp : activate to precharge, activate to first step, first to last activate of the units [clock]
     background : clocks per row of a kernel that opens rows behind its steps, 0 if it does not [clock]
     """
 
-    columns: int
-    cadence: float
+    clock: Floats
     period: float
-    tail: float
+    segment: Floats
+    tail: Floats
+    switch: NDArray[np.bool_]
     t_ras: float
     opening: float
     ramp: float
     background: float
 
 
-def bursts_of(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, speed: KernelSpeed) -> Bursts:
-    """The kernel as bursts, its speed alone without refresh being `speed`."""
-    k = max(len(one.operands) for one in kernel.passes)
-    alternating = kernel.placement == "same" and k > 1
-    columns = min(kernel.registers, kernel.columns_per_row) if alternating else k * kernel.columns_per_row
-    hidden = kernel.row_switch == "hidden" and not alternating
-    write = sum(operand.write for one in kernel.passes for operand in one.operands)
-    share = write / sum(len(one.operands) for one in kernel.passes)
-    period = columns / speed.rate
-    return Bursts(
-        columns=1 if hidden else columns,
-        cadence=float(kernel.cadence),
-        period=1 / speed.rate if hidden else period,
-        tail=speed.tail,
+@lru_cache(maxsize=512)
+def timetable(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, speed: KernelSpeed) -> Timetable:
+    """Timetable of a kernel whose speed alone, without refresh, is `speed`."""
+    ramp, t = float(activate_ramp(timing, organisation, kernel)), kernel.cadence
+    wtr = timing.write_to_read_same_group if kernel.write_to_read is None else kernel.write_to_read
+    turn = (max(t, kernel.read_to_write or 0), max(t, wtr))
+    tails, opens = (timing.tRTP, timing.write_to_precharge), (timing.tRCDRD, timing.tRCDWR)
+    steps = _segments(kernel)
+    clock, segment, switched = np.zeros(len(steps)), np.zeros(len(steps)), np.zeros(len(steps), bool)
+    for i, ((write, _), (following, switch)) in enumerate(pairwise([*steps, steps[0]])):
+        gap = float(t if write == following else turn[write])
+        if switch:  # closed after its tail, not before tRAS, and opened in one unit after the other
+            closed = max(clock[i] + tails[write], segment[i] - opens[write] + timing.tRAS)
+            gap = max(gap, closed + timing.tRP + ramp + opens[following] - clock[i])
+        switched[i] = switch
+        if i + 1 < len(steps):
+            clock[i + 1] = clock[i] + gap
+            segment[i + 1] = clock[i + 1] if switch else segment[i]
+        else:
+            period = clock[i] + gap
+    stretch = len(steps) / speed.rate / period  # what the activate slots hold up
+    share = sum(write for write, _ in steps) / len(steps)
+    rows = len(steps) / kernel.columns_per_row
+    return Timetable(
+        clock=clock * stretch,
+        period=period * stretch,
+        segment=segment * stretch,
+        tail=np.array([float(tails[write]) for write, _ in steps]),
+        switch=switched,
         t_ras=float(timing.tRAS),
-        opening=(1 - share) * timing.tRCDRD + share * timing.tRCDWR,
-        ramp=float(activate_ramp(timing, organisation, kernel)),
-        background=period / k if hidden else 0.0,
+        opening=(1 - share) * opens[0] + share * opens[1],
+        ramp=ramp,
+        background=0.0 if switched.any() else period * stretch / rows,
     )
+
+
+def _segments(kernel: PimKernel) -> list[tuple[int, bool]]:
+    """(write, whether an exposed row switch comes before it) of every column step of the passes."""
+    steps: list[tuple[int, bool]] = []
+    for one in kernel.passes:
+        k = len(one.operands)
+        alternating = kernel.placement == "same" and k > 1
+        batch = kernel.registers if k > 1 else kernel.columns_per_row
+        for _ in range(one.rows):
+            for begun in range(0, kernel.columns_per_row, batch):
+                for i, operand in enumerate(one.operands):
+                    new_row = begun == 0 and i == 0
+                    hidden = kernel.row_switch == "hidden" and new_row
+                    switch = (alternating or new_row) and not hidden
+                    width = min(batch, kernel.columns_per_row - begun)
+                    steps += [(int(operand.write), switch and step == 0) for step in range(width)]
+    return steps
 
 
 class StepTable:
     """Mean steps, and mean wait for the precharge, of turns of any length; `spread` is how much turns vary [clock]."""
 
-    def __init__(self, bursts: Bursts, spread: float) -> None:
-        reach = _PERIODS * max(bursts.period, 1.0) + spread
-        self.lengths = np.linspace(-spread / 2 - bursts.opening, reach, _PERIODS * _PER_PERIOD)
+    def __init__(self, table: Timetable, spread: float) -> None:
+        count = len(table.clock)
+        segments = max(int(table.switch.sum()), count / 8)
+        reach = _SEGMENTS * table.period / segments + 2 * spread
+        self.lengths = np.linspace(-spread / 2 - table.opening, reach, _POINTS)
         steps, waits = np.zeros_like(self.lengths), np.zeros_like(self.lengths)
-        left = np.full_like(self.lengths, float(bursts.columns))
+        place = (np.arange(_POINTS) * _GOLDEN % 1 * count).astype(np.int64)
+        twice = np.concatenate([table.clock, table.clock + table.period])
         for i in range(_TURNS):
             x = self.lengths + spread * ((0.5 + i * _GOLDEN) % 1 - 0.5)
-            made, left, wait = _turn(bursts, left, x)
+            made, wait = _turn(table, twice, place, x)
+            place = (place + made) % count
             if i >= _TURNS // 4:  # the first turns lead to the orbit
                 steps, waits = steps + made, waits + wait
-        count = _TURNS - _TURNS // 4
-        self._steps, self._waits, self._rate = steps / count, waits / count, bursts.columns / bursts.period
-        last = self.lengths > reach - bursts.period
+        turns = _TURNS - _TURNS // 4
+        self._steps, self._waits, self._rate = steps / turns, waits / turns, count / table.period
+        last = self.lengths > reach / 2
         self._ahead = float((self._steps[last] - self._rate * self.lengths[last]).mean())
         self._late_wait = float(self._waits[last].mean())
 
@@ -99,31 +139,29 @@ class StepTable:
 
     def wait(self, length: Floats) -> Floats:
         """Mean clocks from the end of such a turn until all rows may be precharged [clock]."""
-        return np.where(length > self.lengths[-1], self._late_wait, np.interp(length, self.lengths, self._waits))
+        beyond = length > self.lengths[-1]
+        return np.where(beyond, self._late_wait, np.interp(length, self.lengths, self._waits))
 
 
-def _turn(one: Bursts, left: Floats, x: Floats) -> tuple[Floats, Floats, Floats]:
-    """A turn of x clocks beginning with `left` steps of a burst: (steps, steps left then, wait for the precharge)."""
-    c, t, period = one.columns, one.cadence, one.period
-    first = np.minimum(left, np.floor(np.maximum(x, 0) / t) + 1)
-    beyond = x - left * t - (period - c * t)  # clocks since the next burst's first step
-    whole = np.floor(np.maximum(beyond, 0) / period)
-    inside = np.maximum(beyond, 0) - whole * period
-    part = np.minimum(c, np.floor(inside / t) + 1)
-    late = beyond >= 0
-    made = np.where(x < 0, 0, np.where(late, left + whole * c + part, first))
-    in_burst = np.where(late, part, first + c - left)  # steps done of the burst at hand
-    remaining = np.where(x < 0, left, np.where(in_burst >= c, c, c - in_burst))
-    since_open = np.where(late, inside, x) + one.opening
-    since_step = np.where(late, inside - (part - 1) * t, x - (first - 1) * t)
-    until_next = np.where(late, period - inside, -beyond)
-    gap = (in_burst >= c) & (since_step > one.tail)
-    opening = np.where(until_next < one.opening + one.ramp, one.t_ras, 0.0)
-    opening = np.where(until_next < one.opening, one.t_ras - (one.opening - until_next), opening)
-    open_row = np.maximum(np.maximum(one.tail - since_step, one.t_ras - since_open), 0)
-    wait = np.where(x < 0, one.t_ras - np.maximum(one.opening + x, 0), np.where(gap, opening, open_row))
-    if one.background:
-        # An activate lies back by less than tRAS with the share of time that a row's opening takes.
-        behind = (one.ramp * one.t_ras + one.t_ras**2 / 2) / max(one.background, one.ramp + one.t_ras)
-        wait = np.where(x < 0, wait, np.maximum(one.tail - t / 2, behind))
-    return made, remaining, wait
+def _turn(table: Timetable, twice: Floats, place: NDArray[np.int64], x: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Steps of turns of x clocks that begin before steps `place`, and the wait for the precharge at their end."""
+    count = len(table.clock)
+    whole = np.floor(np.maximum(x, 0) / table.period)
+    end = table.clock[place] + x - whole * table.period  # clock of the timetable at which the turn ends
+    made = np.maximum(np.searchsorted(twice, end, side="right") - place, 0)
+    last = place + made - 1  # the last step, in `twice`
+    since_step = end - twice[np.maximum(last, 0)]
+    at = last % count
+    turn_over = np.where(last >= count, table.period, 0.0)
+    since_open = np.minimum(end - table.segment[at] - turn_over, x) + table.opening
+    until_next = np.append(twice, 2 * table.period)[last + 1] - end
+    open_row = np.maximum(np.maximum(table.tail[at] - since_step, table.t_ras - since_open), 0)
+    opening = np.where(until_next < table.opening + table.ramp, table.t_ras, 0.0)
+    opening = np.where(until_next < table.opening, table.t_ras - table.opening + until_next, opening)
+    wait = np.where(table.switch[at] & (since_step > table.tail[at]), opening, open_row)
+    if table.background:
+        # An activate lies back by less than tRAS for the share of time that the opening of a row takes.
+        behind = (table.ramp * table.t_ras + table.t_ras**2 / 2) / max(table.background, table.ramp + table.t_ras)
+        wait = np.maximum(table.tail[at] - since_step, behind)
+    wait = np.where(x < 0, table.t_ras - np.maximum(table.opening + x, 0), wait)
+    return np.where(x < 0, 0, made + (whole * count).astype(np.int64)), wait

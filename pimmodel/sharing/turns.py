@@ -30,7 +30,7 @@ from pimmodel.formula import formula, sp
 from pimmodel.hardware.memory import MemoryTiming
 from pimmodel.pim.kernel import KernelSpeed, kernel_speed
 from pimmodel.scenario import Scenario
-from pimmodel.sharing.steps import StepTable, bursts_of
+from pimmodel.sharing.steps import StepTable, timetable
 
 Floats = NDArray[np.float64]
 
@@ -246,33 +246,38 @@ def turn_rates(
     rate = max(stream.rate, 1e-9)
     even = stream.arrival == "even"
     drain_curve = DrainCurve(curve, rate, queue.window, times.data, 0.5 if even else 1.0)
-    table = StepTable(bursts_of(scenario.timing, scenario.organisation, scenario.kernel, alone), 1 / rate)
+    table = StepTable(timetable(scenario.timing, scenario.organisation, scenario.kernel, alone), 1 / rate)
     limited = bool(np.isfinite([quota_host, quota_pim, host_clocks, pim_clocks]).any())
     start, refreshing, refreshing_pim = np.minimum(low, room), np.zeros_like(low), np.zeros_like(low)
+    mean_residual = 0.5 if even else 1.0
+    residual = np.full_like(low, mean_residual)
     served_clocks, opening_clocks = np.full_like(low, np.inf), np.zeros_like(low)
     for _ in range(12 if limited else 3):
         # Rows opened at the beginning of a short turn still have their tRAS to wait for at its end.
         since_last = np.maximum(hand.ramp + served_clocks - opening_clocks, times.activate_gap / 2)
         opened_late = np.maximum(0, scenario.timing.tRAS - since_last - hand.host_wait)
-        least = hand.to_pim + opened_late + refreshing_pim
-        filling = {"goal": goal, "start": start, "rate": rate, "residual": 0.5 if even else 1.0}
+        least = hand.to_pim + opened_late
+        filling = {"goal": goal, "start": start, "rate": rate, "residual": residual}
         pim = fill_turn(**filling, overhead=least + 1)
+        delayed = fill_turn(**filling, overhead=least + 1 + scenario.timing.tRFC)
+        pim = pim + refreshing_pim * (delayed - pim)
         pim = np.minimum(pim, least + hand.resume + quota_pim / speed.rate)
         if np.isfinite(pim_clocks):
             pim = np.maximum(least + pim_clocks, (1 - start) / rate)
         useful = np.minimum(pim, fill_turn(**filling, overhead=0.0)) - least - speed.resume
         to_host = hand.to_host + table.wait(useful) + refreshing
-        arrived = start + rate * (pim + to_host + hand.ramp)
+        arrived = start + rate * (pim + to_host + hand.ramp) + mean_residual - residual
         backlog = np.minimum(arrived, room)
         floor = np.minimum(low, backlog)
         fresh = fresh_batch(scenario, times, backlog)
+        full = arrived >= queue.window
         first, first_clocks, joined = first_columns(
             scenario,
             times,
             fresh,
             np.minimum(backlog - floor, quota_host),
-            arrived >= queue.window,
-            filling["residual"],
+            full,
+            mean_residual,
         )
         first = np.minimum(first, quota_host)
         after = np.minimum(backlog - first + joined, room)
@@ -290,12 +295,18 @@ def turn_rates(
         cycle = pim + host
         if scenario.refresh == "all-bank":  # a refresh due in one side's turn is done when it gives the memory up
             refreshing = pim / scenario.timing.tREFI * scenario.timing.tRFC
-            refreshing_pim = host / scenario.timing.tREFI * scenario.timing.tRFC
+            refreshing_pim = np.minimum(host / scenario.timing.tREFI, 1)
+        if even:  # a host that was held up throughout its turn begins the next interval when its first data are through
+            late = 1 - rate * (first_clocks - times.data)
+            residual = np.where(full & (after <= left), np.maximum(late, mean_residual), mean_residual)
     served = first + served + rate * idle
     served = np.minimum(np.minimum(served, rate * cycle), quota_host)
     steady = np.interp((after + floor) / 2, drain_curve.queued, curve.activates_per_request)
     activates = first / fresh.per_row + np.maximum(served - first, 0) * steady
-    steps = np.minimum(table.steps(useful) * speed.rate / alone.rate, quota_pim)
+    timing = scenario.timing
+    late = table.steps(useful - timing.tRFC) if scenario.refresh == "all-bank" else 0.0
+    steps = (1 - refreshing_pim) * table.steps(useful) + refreshing_pim * late
+    steps = np.minimum(steps * speed.rate / alone.rate, quota_pim)
     per_request = activates / np.maximum(served, 1e-9)
     return Turns(served / cycle, steps / cycle, cycle, 1 - served / (rate * cycle), backlog, per_request)
 
