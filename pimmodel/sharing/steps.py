@@ -29,7 +29,7 @@ from pimmodel.pim.kernel import KernelSpeed, activate_ramp
 from pimmodel.scenario import PimKernel
 
 Floats = NDArray[np.float64]
-_POINTS, _SEGMENTS, _TURNS = 384, 6, 24  # table: lengths of turns, segments that the longest spans, turns of the orbit
+_POINTS, _SEGMENTS, _TURNS = 256, 6, 20  # table: lengths of turns, segments that the longest spans, turns of the orbit
 _GOLDEN = 0.6180339887498949
 
 
@@ -119,7 +119,7 @@ class StepTable:
         self.lengths = np.linspace(-spread / 2 - table.opening, reach, _POINTS)
         steps, waits = np.zeros_like(self.lengths), np.zeros_like(self.lengths)
         place = (np.arange(_POINTS) * _GOLDEN % 1 * count).astype(np.int64)
-        twice = np.concatenate([table.clock, table.clock + table.period])
+        twice = np.concatenate([table.clock, table.clock + table.period, [2 * table.period]])
         for i in range(_TURNS):
             x = self.lengths + spread * ((0.5 + i * _GOLDEN) % 1 - 0.5)
             made, wait = _turn(table, twice, place, x)
@@ -148,13 +148,13 @@ def _turn(table: Timetable, twice: Floats, place: NDArray[np.int64], x: Floats) 
     count = len(table.clock)
     whole = np.floor(np.maximum(x, 0) / table.period)
     end = table.clock[place] + x - whole * table.period  # clock of the timetable at which the turn ends
-    made = np.maximum(np.searchsorted(twice, end, side="right") - place, 0)
+    made = np.maximum(np.searchsorted(twice[:-1], end, side="right") - place, 0)
     last = place + made - 1  # the last step, in `twice`
     since_step = end - twice[np.maximum(last, 0)]
     at = last % count
     turn_over = np.where(last >= count, table.period, 0.0)
     since_open = np.minimum(end - table.segment[at] - turn_over, x) + table.opening
-    until_next = np.append(twice, 2 * table.period)[last + 1] - end
+    until_next = twice[last + 1] - end
     open_row = np.maximum(np.maximum(table.tail[at] - since_step, table.t_ras - since_open), 0)
     opening = np.where(until_next < table.opening + table.ramp, table.t_ras, 0.0)
     opening = np.where(until_next < table.opening, table.t_ras - table.opening + until_next, opening)

@@ -325,11 +325,13 @@ def rate_surface(scenario: Scenario, theta_low: Any, theta_high: Any, rates: Any
     first-passage times of the queue.
     """
     low, high, rate = np.broadcast_arrays(*(np.asarray(a, float) for a in (theta_low, theta_high, rates)))
+    shape, order = low.shape, np.argsort(rate, axis=None, kind="stable")
+    low, high, rate = low.ravel()[order], high.ravel()[order], rate.ravel()[order]
     made = {name: np.empty(low.shape) for name in Turns.__dataclass_fields__}
-    for one in np.unique(rate):
-        where = rate == one
-        stream = scenario.stream.model_copy(update={"rate": float(one)})
-        part = turn_rates(scenario.model_copy(update={"stream": stream}), low[where], high[where])
+    begins = np.flatnonzero(np.diff(rate, prepend=np.nan))
+    for begin, end in zip(begins, [*begins[1:], len(rate)], strict=True):
+        stream = scenario.stream.model_copy(update={"rate": float(rate[begin])})
+        part = turn_rates(scenario.model_copy(update={"stream": stream}), low[begin:end], high[begin:end])
         for name, array in made.items():
-            array[where] = getattr(part, name)
-    return Turns(**made)
+            array[order[begin:end]] = getattr(part, name)
+    return Turns(**{name: array.reshape(shape) for name, array in made.items()})
