@@ -14,6 +14,7 @@ from pimmodel.hardware.gpu import Gpu
 from pimmodel.hardware.load import list_descriptions, load_description, load_system
 from pimmodel.hardware.system import System
 from pimmodel.load import load_network
+from pimmodel.network.training import Precision
 from pimmodel.roofline.conv import ALGORITHMS, PHASES
 from pimmodel.roofline.host import host_bandwidth
 from pimmodel.step import estimate
@@ -183,7 +184,7 @@ def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]
         except UnknownNameError as error:
             unknown.append(f"{data}: {one.network} on {one.gpu}: {error}; row skipped")
             continue
-        precision = "fp16" if one.precision == "fp16" else "fp32"
+        precision: Precision = "fp16" if one.precision == "fp16" else "fp32"
         fused = any(name in one.framework.lower() for name in _FUSING)
         step = estimate(network, system, "gpu-only", precision=precision, fuse_activation=fused)
         errors.setdefault(precision, []).append(abs(step.time / (one.batch / one.images_per_second) - 1))

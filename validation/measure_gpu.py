@@ -4,9 +4,9 @@
 
 `kernels.csv` has the columns of :mod:`pimmodel.validation.measurements`: CONV forward, data gradient and weight
 gradient of the shapes of a table (default: the 94 that ship) or of a network of the zoo (`--network resnet50`).
-`layers.csv` has batch norm, ReLU, Add and pooling, forward and backward, with their bytes. Each time is the median of many
-runs between CUDA events, after a warm-up in which cuDNN chooses its algorithms. TF32 is off in fp32 rows and on in tf32 rows.
-Needs torch. `--device cpu` exists to try the script; its times say nothing about a GPU.
+`layers.csv` has batch norm, ReLU, Add and pooling, forward and backward, with their bytes. Each time is the median of
+many runs between CUDA events, after a warm-up in which cuDNN chooses its algorithms. TF32 is off in fp32 rows and on in
+tf32 rows. Needs torch. `--device cpu` exists to try the script; its times say nothing about a GPU.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ KERNEL_HEADER = (
 )  # fmt: skip
 LAYER_HEADER = ("precision", "layer", "N", "C", "H", "W", "forward_ms", "backward_ms", "tensor_bytes")
 # Feature maps of the layers measured: large and small, few channels and many.
-MAPS = ((64, 64, 112, 112), (64, 64, 56, 56), (64, 256, 56, 56), (64, 512, 28, 28), (64, 1024, 14, 14), (64, 2048, 7, 7),
-        (16, 64, 28, 28), (16, 256, 14, 14))  # fmt: skip
+MAPS = (
+    (64, 64, 112, 112), (64, 64, 56, 56), (64, 256, 56, 56), (64, 512, 28, 28), (64, 1024, 14, 14), (64, 2048, 7, 7),
+    (16, 64, 28, 28), (16, 256, 14, 14),
+)  # fmt: skip
 
 
 class Timer:
@@ -43,7 +46,8 @@ class Timer:
     def __init__(self, torch: Any, device: str, runs: int) -> None:
         self.torch, self.cuda, self.runs = torch, device.startswith("cuda"), runs
 
-    def __call__(self, call: Callable[[], Any]) -> float:
+    def __call__(self, call: Callable[[], object]) -> float:
+        """Median of `runs` calls [ms], after three that warm up."""
         for _ in range(3):
             call()
         if not self.cuda:
@@ -55,7 +59,7 @@ class Timer:
             call()
             after.record()
         self.torch.cuda.synchronize()
-        return statistics.median(before.elapsed_time(after) for before, after in events)
+        return statistics.median(float(before.elapsed_time(after)) for before, after in events)
 
     @staticmethod
     def _by_clock(call: Callable[[], Any]) -> float:
@@ -110,14 +114,14 @@ def layer_rows(torch: Any, timer: Timer, device: str, precision: str, sizes: Seq
     }
     for name, call in calls.items():
         y = call()
-        dy = torch.randn_like(y)
         wanted = {"BatchNorm": [x, scale, shift], "Add": [x, other]}.get(name, [x])
         with torch.no_grad():
             forward = timer(call)
-        backward = timer(lambda y=y, dy=dy, wanted=wanted: torch.autograd.grad(y, wanted, dy, retain_graph=True))
+        backward = timer(partial(torch.autograd.grad, y, wanted, torch.randn_like(y), retain_graph=True))
         yield {
-            "precision": precision, "layer": name, **dict(zip("NCHW", sizes, strict=True)), "forward_ms": f"{forward:.5f}",
-            "backward_ms": f"{backward:.5f}", "tensor_bytes": x.numel() * x.element_size(),
+            "precision": precision, "layer": name, **dict(zip("NCHW", sizes, strict=True)),
+            "forward_ms": f"{forward:.5f}", "backward_ms": f"{backward:.5f}",
+            "tensor_bytes": x.numel() * x.element_size(),
         }  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 Formats (those of `validation/tables/gpu`; more columns are ignored):
 
-- kernels: precision, N, C, H, W, K, R, S, pad_h, pad_w, stride_h, stride_w, fwd_ms, bwd_data_ms, bwd_weight_ms; optional
-  groups, layout (NCHW or NHWC), app, fwd_algorithm. An empty time was not measured. W, H are the unpadded input, R, S filter height and width.
+- kernels: precision, N, C, H, W, K, R, S, pad_h, pad_w, stride_h, stride_w, fwd_ms, bwd_data_ms, bwd_weight_ms;
+  optional groups, layout (NCHW or NHWC), app, fwd_algorithm. An empty time was not measured. W, H are the unpadded
+  input, R, S filter height and width.
 - profiles: network, batch, op, layer, forward_ms, backward_ms, activation_bytes.
 - throughput: network, batch, precision, gpu, images_per_s; optional framework.
 """
@@ -15,7 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pimmodel.errors import PimModelError
 from pimmodel.network.conv_shape import ConvShape
@@ -79,7 +80,7 @@ class Table(Generic[T]):
     skipped: list[str] = field(default_factory=list)
 
 
-class _BadCell(Exception):
+class _BadCellError(Exception):
     """A cell that cannot be used: says which, and what is allowed."""
 
 
@@ -107,14 +108,15 @@ def _read(path: Path | str, columns: Sequence[str], line: Callable[[int, dict[st
     table: Table[T] = Table()
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="", restval="")
+            reader = csv.DictReader(file, restkey="")
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
                 raise PimModelError(f"{path}: missing column {', '.join(missing)}; needed: {', '.join(columns)}")
             for index, cells in enumerate(reader):
                 try:
+                    _complete(cells, columns)
                     table.rows += line(index, cells)
-                except _BadCell as error:
+                except _BadCellError as error:
                     table.skipped.append(f"{path}:{reader.line_num}: {error}; line skipped")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PimModelError(
@@ -125,6 +127,14 @@ def _read(path: Path | str, columns: Sequence[str], line: Callable[[int, dict[st
     return table
 
 
+def _complete(cells: dict[str, Any], columns: Sequence[str]) -> None:
+    """Refuses lines whose cells cannot be told apart: some missing, or some beyond the header."""
+    if any(cells[name] is None for name in columns):
+        raise _BadCellError("the line ends too early; allowed: as many cells as the header has")
+    if any(cell.strip() for cell in cells.get("", [])):
+        raise _BadCellError("the line has more cells than the header; is a comma not quoted?")
+
+
 def _number(cells: dict[str, str], name: str, *, least: float, above: bool = False) -> float:
     text = cells[name].strip()
     try:
@@ -132,21 +142,21 @@ def _number(cells: dict[str, str], name: str, *, least: float, above: bool = Fal
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and (value > least if above else value >= least)):
-        raise _BadCell(f"{name} is '{text}'; allowed: a number {'above' if above else 'of at least'} {least:g}")
+        raise _BadCellError(f"{name} is '{text}'; allowed: a number {'above' if above else 'of at least'} {least:g}")
     return value
 
 
 def _count(cells: dict[str, str], name: str, least: int) -> int:
     value = _number(cells, name, least=least)
     if value != int(value):
-        raise _BadCell(f"{name} is '{cells[name]}'; allowed: a whole number of at least {least}")
+        raise _BadCellError(f"{name} is '{cells[name]}'; allowed: a whole number of at least {least}")
     return int(value)
 
 
 def _precision(cells: dict[str, str]) -> Matrix:
     text = cells["precision"].strip().lower()
     if text not in PRECISIONS:
-        raise _BadCell(f"precision is '{text}'; allowed: {', '.join(PRECISIONS)}")
+        raise _BadCellError(f"precision is '{text}'; allowed: {', '.join(PRECISIONS)}")
     return PRECISIONS[text]
 
 
@@ -156,28 +166,32 @@ def _kernel_line(row: int, cells: dict[str, str]) -> Iterable[KernelTime]:
     groups = _count(cells, "groups", 1) if (cells.get("groups") or "").strip() else 1
     for channels in ("C", "K"):
         if size[channels] % groups:
-            raise _BadCell(f"groups is '{groups}'; allowed: a divisor of {channels} = {size[channels]}")
+            raise _BadCellError(f"groups is '{groups}'; allowed: a divisor of {channels} = {size[channels]}")
     out = [(size[a] + 2 * size[pad] - size[b]) // size[step] + 1
            for a, pad, b, step in (("H", "pad_h", "R", "stride_h"), ("W", "pad_w", "S", "stride_w"))]  # fmt: skip
     if min(out) < 1:
-        raise _BadCell(f"a filter of {size['R']} x {size['S']} does not fit the padded image")
+        raise _BadCellError(f"a filter of {size['R']} x {size['S']} does not fit the padded image")
     layout = (cells.get("layout") or "").strip().upper()
     if layout not in ("", "NCHW", "NHWC"):
-        raise _BadCell(f"layout is '{layout}'; allowed: NCHW, NHWC")
-    shape = ConvShape(size["N"], size["C"], size["H"], size["W"], size["K"], *out, size["R"], size["S"],
+        raise _BadCellError(f"layout is '{layout}'; allowed: NCHW, NHWC")
+    p, q = out
+    shape = ConvShape(size["N"], size["C"], size["H"], size["W"], size["K"], p, q, size["R"], size["S"],
                       size["stride_h"], size["stride_w"], groups)  # fmt: skip
-    return [
+    found = [
         KernelTime(row, precision, phase, shape, _number(cells, column, least=0, above=True) * 1e-3, layout == "NHWC")
         for column, phase in KERNEL_TIMES
         if cells[column].strip()
     ]
+    if not found:
+        raise _BadCellError(f"no time is given; allowed: at least one of {', '.join(name for name, _ in KERNEL_TIMES)}")
+    return found
 
 
 def _profile_line(_: int, cells: dict[str, str]) -> Iterable[LayerTime]:
     return [
         LayerTime(
             cells["network"], _count(cells, "batch", 1), cells["op"], cells["layer"],
-            *(_number(cells, name, least=0) * 1e-3 for name in ("forward_ms", "backward_ms")),
+            _number(cells, "forward_ms", least=0) * 1e-3, _number(cells, "backward_ms", least=0) * 1e-3,
             _number(cells, "activation_bytes", least=0),
         )
     ]  # fmt: skip

@@ -109,7 +109,7 @@ def conv_shape_of(layer: LayerTime) -> ConvShape:
 
 
 def _stream(layer: LayerTime, gpu: Gpu, bandwidth: float, *, after_add: bool) -> tuple[float, float]:
-    """Batch norm: x; x, y forward and x, dy; x, dy, dx backward. ReLU: x, y and y, dy, dx. Add: both operands, result."""
+    """Batch norm: x; x, y forward and x, dy; x, dy, dx backward. ReLU: x, y and y, dy, dx. Add: operands, result."""
     one = layer.activation_bytes
     if norm := _NORM.match(layer.layer):
         reached = bandwidth * gpu.kernels.dram_efficiency

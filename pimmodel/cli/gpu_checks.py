@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,17 +67,18 @@ def calibrate(
     source = f"fitted: pimmodel calibrate {measurements.name} --gpu {system.gpu.name}, rows 0, 2, 4 ..."
     emit(system_text(system, result.constants, source), target)
     errors = {"fitted rows": result.fitted, "held-out rows": result.held_out}
-    statistics = [
-        {"rows": name, "n": len(values), "median": float(np.median(np.abs(values))), "mean": float(np.mean(np.abs(values)))}
-        for name, values in errors.items()
-        if len(values)
-    ]  # fmt: skip
-    before = system.gpu.kernels.model_dump()
+    sizes = {name: np.abs(values) for name, values in errors.items() if len(values)}
+    statistics: list[dict[str, Any]] = [
+        {"rows": name, "n": len(size), "median": float(np.median(size)), "mean": float(np.mean(size))}
+        for name, size in sizes.items()
+    ]
+    before: dict[str, float] = system.gpu.kernels.model_dump()
     constants = [{"constant": name, "before": before[name], "fitted": value}
                  for name, value in result.constants.model_dump().items()]  # fmt: skip
     if format is choices.Format.json:
-        emit(json.dumps({"schema": "pimmodel/calibration/1", "system": system.name, "file": str(target),
-                         "constants": result.constants.model_dump(), "errors": statistics}, indent=2), None)  # fmt: skip
+        document = {"schema": "pimmodel/calibration/1", "system": system.name, "file": str(target),
+                    "constants": result.constants.model_dump(), "errors": statistics}  # fmt: skip
+        emit(json.dumps(document, indent=2), None)
         return
     if format is choices.Format.csv:
         emit(csv_text(constants), None)

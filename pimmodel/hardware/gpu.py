@@ -19,7 +19,6 @@ from pimmodel.hardware.description import (
     Watts,
 )
 
-
 Share = Annotated[float, Field(gt=0, le=1)]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -28,8 +27,8 @@ class KernelConstants(BaseModel):
     """What the roofline of the host's kernels needs beside data-sheet values: one set for all GPUs.
 
     The defaults come from `pimmodel calibrate` on every second row (the first, third ...) of the 188 V100 rows in
-    `validation/tables/gpu/deepbench_v100_conv.csv`; the errors on the other half are in the README. A GPU file may give its own,
-    as `pimmodel calibrate` writes them.
+    `validation/tables/gpu/deepbench_v100_conv.csv`; the errors on the other half are in the README. A GPU file may give
+    its own, as `pimmodel calibrate` writes them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,15 +1,15 @@
 """CONV and fully connected layers on the GPU: the kernels that a library would choose, and what each of them costs.
 
 Every kernel that fits a layer, a phase and a precision is evaluated; the fastest is taken, as a library with
-autotuning would. Kernels and their tiles are facts of the library (cuDNN 7 on Volta, from the names of its kernels:
-`scudnn_128x128`, `s884cudnn_256x128` and so on), not fitted:
+autotuning would. Which kernels there are, and their tiles: :mod:`pimmodel.roofline.library`.
 
 - `implicit_gemm`: the matrix product of :mod:`pimmodel.roofline.tiles`. fp32 on the ordinary lanes, fp16 on tensor
   cores where 8 divides both channel counts of a group, else on the lanes with channels in fours. The depth of weight
   gradients, and of tensor-core forward kernels, may be split. Data gradients of fp16 come in wide tiles only. The data
   gradient of a strided CONV skips the filter rows, not the columns, that meet no output, and in fp32 clears its result
   first.
-- `winograd`, `winograd_nonfused` (:mod:`pimmodel.roofline.winograd`): fp32, stride 1, filters of 3 x 3 (non-fused also 5 x 5).
+- `winograd`, `winograd_nonfused` (:mod:`pimmodel.roofline.winograd`): fp32, stride 1, filters of 3 x 3 (non-fused
+  also 5 x 5).
 - `direct`: one thread per output of a group with fewer than 8 output channels (depthwise), without tensor cores.
 
 Known error on measured kernels: `pimmodel validate gpu`; figures in the README.
@@ -20,13 +20,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.network.conv_shape import ConvShape
+from pimmodel.roofline import library
+from pimmodel.roofline.library import Tile
 from pimmodel.roofline.tiles import busy_time, dram_traffic, kernel_time, l2_traffic, memory_time, split_time
 from pimmodel.roofline.winograd import FUSED_EDGE, NON_FUSED_EDGE, transform_traffic
 
@@ -37,33 +39,6 @@ Matrix = Literal["fp32", "tf32", "fp16"]
 ALGORITHMS = ("implicit_gemm", "winograd", "winograd_nonfused", "direct")
 BOUNDS = ("math", "dram", "l2", "launch")
 BYTES = {"fp32": 4, "tf32": 4, "fp16": 2}
-TENSOR_ALIGNMENT = 8  # channels that a tensor-core kernel takes at a time
-LANE_ALIGNMENT = 4  # channels that an fp16 kernel on ordinary lanes takes at a time
-DIRECT_OUTPUTS = 8  # fewer output channels per group than this have a direct kernel
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A kernel's tile: rows, columns, and how many of them one SM holds; `wide` ones are all that DX has in fp16."""
-
-    m: int
-    n: int
-    resident: int
-    wide: bool = True
-
-
-LANE_TILES = (Tile(128, 128, 2), Tile(128, 64, 3), Tile(128, 32, 4))
-TENSOR_TILES = (
-    Tile(256, 128, 1), Tile(128, 128, 2), Tile(256, 64, 2), Tile(128, 64, 3, wide=False), Tile(64, 64, 4, wide=False)
-)  # fmt: skip
-HALF_LANE_TILES = (Tile(128, 64, 2),)
-DIRECT_TILES = (Tile(128, 1, 8),)
-WINOGRAD_TILES = (Tile(32, 128, 1),)  # 32 patches of 4 pixels: 128 x 128
-WINOGRAD_GEMM_TILES = (Tile(128, 64, 3), Tile(128, 128, 2))
-SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
-LANE_STEP, TENSOR_STEP = 8, 32  # products that a tile sums between two loads
-WORKSPACE = 2**30  # most bytes that a framework gives a kernel for transformed tensors: MXNet's default of 1024 MB
-LEAST_STEPS = 4  # a split must leave this many steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +71,8 @@ class ConvKernels:
     @property
     def bound(self) -> NDArray[np.int64]:
         """Index into `BOUNDS` of the longest part."""
-        return np.argmax(np.stack([self.compute, self.dram, self.l2, self.launch]), axis=0)
+        longest: NDArray[np.int64] = np.argmax(np.stack([self.compute, self.dram, self.l2, self.launch]), axis=0)
+        return longest
 
     @property
     def intensity(self) -> Floats:
@@ -161,8 +137,8 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     gpu : the GPU, with its kernel constants
     bandwidth : DRAM bandwidth of the host, refresh taken off [B/s]
     precision : "fp32"; "tf32" (fp32 tensors on tensor cores) and "fp16" where the GPU has those tensor cores
-    channels_last : tensors lie in memory as NHWC; then odd channel counts of an ungrouped CONV are filled up to what tensor
-        cores take, at the cost of the work on the zeros (cuDNN 8 and the frameworks above it)
+    channels_last : tensors lie in memory as NHWC; then odd channel counts of an ungrouped CONV are filled up to what
+        tensor cores take, at the cost of the work on the zeros (cuDNN 8 and the frameworks above it)
 
     Returns
     -------
@@ -178,18 +154,18 @@ class _Family:
     """Kernels of one kind: time of shape (T, kernels), endless where one does not fit; all else broadcasts to it."""
 
     time: Floats
-    rest: dict[str, NDArray[np.generic]]
+    rest: dict[str, NDArray[Any]]
 
-    def fastest(self) -> dict[str, NDArray[np.generic]]:
+    def fastest(self) -> dict[str, NDArray[Any]]:
         """Time and rest of the fastest kernel of each task, shape (T,)."""
         tasks = np.arange(len(self.time))
         best = np.argmin(self.time, axis=1)
 
-        def taken(values: NDArray[np.generic]) -> NDArray[np.generic]:
+        def taken(values: NDArray[Any]) -> NDArray[Any]:
             if values.ndim == 0:
                 return np.full(len(tasks), values)
-            rows, columns = values.shape
-            return values[tasks if rows > 1 else 0, best if columns > 1 else np.zeros_like(best)]
+            chosen: NDArray[Any] = np.broadcast_to(values, self.time.shape)[tasks, best]
+            return chosen
 
         return {"time": self.time[tasks, best], **{name: taken(values) for name, values in self.rest.items()}}
 
@@ -200,7 +176,7 @@ def _fastest(families: Sequence[_Family], macs: Floats) -> ConvKernels:
     for other in others:
         faster = other["time"] < best["time"]
         best = {name: np.where(faster, other[name], values) for name, values in best.items()}
-    return ConvKernels(**best, macs=macs)  # type: ignore[arg-type]
+    return ConvKernels(**best, macs=macs)
 
 
 def _families(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> list[_Family]:
@@ -208,7 +184,7 @@ def _families(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channe
     found = _gemm(work, gpu, bandwidth, precision, channels_last)
     if precision == "fp32":
         found += [_winograd_fused(work, gpu, bandwidth), _winograd_non_fused(work, gpu, bandwidth)]
-    if np.any(work.column("k") / work.column("groups") < DIRECT_OUTPUTS):
+    if np.any(work.column("k") / work.column("groups") < library.DIRECT_OUTPUTS):
         found.append(_direct(work, gpu, bandwidth))
     return found
 
@@ -220,23 +196,23 @@ def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_l
     if tensor_peak is None:
         # fp16 arithmetic, or fp32 where that is slow.
         faster = max(1.0, gpu.fp16_vector_ratio) if precision == "fp16" else 1.0
-        return [_tiled(work, LANE_TILES, gpu, bandwidth, gpu.fp32_peak * faster, LANE_STEP, precision,
+        return [_tiled(work, library.LANE_TILES, gpu, bandwidth, gpu.fp32_peak * faster, library.LANE_STEP, precision,
                        np.ones(len(inputs), dtype=bool), tensor=False)]  # fmt: skip
-    alignment = TENSOR_ALIGNMENT if precision == "fp16" else LANE_ALIGNMENT
+    alignment = library.TENSOR_ALIGNMENT if precision == "fp16" else library.LANE_ALIGNMENT
     fits = (inputs % alignment == 0) & (outputs % alignment == 0)
     if channels_last:
         fits = fits | (work.column("groups") == 1)
     parts = []
     if np.any(fits):
         filled = _filled(work, alignment, inputs, outputs)
-        parts.append(
-            _tiled(filled, TENSOR_TILES, gpu, bandwidth, tensor_peak, TENSOR_STEP, precision, fits, tensor=True)
-        )
+        tiles, step = library.TENSOR_TILES, library.TENSOR_STEP
+        parts.append(_tiled(filled, tiles, gpu, bandwidth, tensor_peak, step, precision, fits, tensor=True))
     if not np.all(fits):
-        lanes, filled = (
-            (HALF_LANE_TILES, _filled(work, LANE_ALIGNMENT, inputs)) if precision == "fp16" else (LANE_TILES, work)
-        )
-        parts.append(_tiled(filled, lanes, gpu, bandwidth, gpu.fp32_peak, LANE_STEP, precision, ~fits, tensor=False))
+        half = precision == "fp16"
+        tiles = library.HALF_LANE_TILES if half else library.LANE_TILES
+        filled = _filled(work, library.LANE_ALIGNMENT, inputs) if half else work
+        step = library.LANE_STEP
+        parts.append(_tiled(filled, tiles, gpu, bandwidth, gpu.fp32_peak, step, precision, ~fits, tensor=False))
     return parts
 
 
@@ -259,7 +235,7 @@ def _tiled(
 ) -> _Family:  # fmt: skip
     """Every tile with every split of the depth: arrays of shape (T, tiles x splits)."""
     constants = gpu.kernels
-    menu = [(tile, splits) for tile in tiles for splits in SPLITS]
+    menu = [(tile, splits) for tile in tiles for splits in library.SPLITS]
     tile_m, tile_n, resident, splits = (
         np.array(column)[None, :]
         for column in zip(*((tile.m, tile.n, tile.resident, split) for tile, split in menu), strict=True)
@@ -294,7 +270,7 @@ def _tiled(
     strided = data & (work.column("stride_h") * work.column("stride_w") > 1)[:, None] & (precision == "fp32")
     cleared = np.where(strided, result / bandwidth + launch, 0.0)  # of a result that is then written in parts
     split_allowed = (splits == 1) | weights | (forward & tensor)
-    deep = (splits == 1) | (depth >= splits * step * LEAST_STEPS)
+    deep = (splits == 1) | (depth >= splits * step * library.LEAST_STEPS)
     allowed = fits[:, None] & split_allowed & deep & (wide | ~data | (not tensor))
     return _kernels(gpu, bandwidth, allowed, compute, traffic, near, kernels, launch, "implicit_gemm",
                     tile_m, tile_n, splits, tensor, extra=cleared)  # fmt: skip
@@ -330,15 +306,16 @@ def _winograd_shape(work: _Work, edge: int) -> tuple[Floats, Floats, Floats]:
 def _square(work: _Work, sizes: tuple[int, ...]) -> NDArray[np.bool_]:
     """Which tasks are ungrouped, of stride 1, with square filters of one of these sizes."""
     one = (work.column("stride_h") == 1) & (work.column("stride_w") == 1) & (work.column("groups") == 1)
-    return one & (work.column("r") == work.column("s")) & np.isin(work.column("r"), sizes)
+    square: NDArray[np.bool_] = one & (work.column("r") == work.column("s")) & np.isin(work.column("r"), sizes)
+    return square
 
 
 def _lane_time(gpu: Gpu, tile: Tile, rows: Floats, cols: Floats, depth: Floats, batch: Floats | float,
                peak: float) -> Floats:  # fmt: skip
     constants = gpu.kernels
     time: Floats = busy_time(
-        rows=rows, cols=cols, depth=depth, batch=batch, tile_m=tile.m, tile_n=tile.n, tile_k=LANE_STEP, splits=1,
-        resident=tile.resident, sms=gpu.sm_count, peak=peak, core_clock=gpu.clock,
+        rows=rows, cols=cols, depth=depth, batch=batch, tile_m=tile.m, tile_n=tile.n, tile_k=library.LANE_STEP,
+        splits=1, resident=tile.resident, sms=gpu.sm_count, peak=peak, core_clock=gpu.clock,
         efficiency=constants.arithmetic_efficiency, tile_overhead=constants.tile_overhead,
         wave_latency=constants.wave_latency,
     )  # fmt: skip
@@ -346,7 +323,7 @@ def _lane_time(gpu: Gpu, tile: Tile, rows: Floats, cols: Floats, depth: Floats, 
 
 
 def _winograd_fused(work: _Work, gpu: Gpu, bandwidth: float) -> _Family:
-    (tile,) = WINOGRAD_TILES
+    (tile,) = library.WINOGRAD_TILES
     patches, inputs, outputs = _winograd_shape(work, FUSED_EDGE)
     points = (FUSED_EDGE + 2) ** 2
     compute = _lane_time(gpu, tile, patches, outputs, points * inputs, 1, gpu.fp32_peak)
@@ -363,28 +340,28 @@ def _winograd_non_fused(work: _Work, gpu: Gpu, bandwidth: float) -> _Family:
     points = (NON_FUSED_EDGE + work.column("r") - 1) ** 2
     weights = work.phase == 2
     rows, depth = np.where(weights, inputs, patches), np.where(weights, patches, inputs)
-    tiles = WINOGRAD_GEMM_TILES
+    tiles = library.WINOGRAD_GEMM_TILES
     times = np.stack([_lane_time(gpu, tile, rows, outputs, depth, points, gpu.fp32_peak) for tile in tiles])
     traffic = gpu.kernels.winograd_traffic * transform_traffic(
         patches=patches, points=points, inputs=inputs, outputs=outputs, element_bytes=BYTES["fp32"],
         first_bytes=work.first, second_bytes=work.second, result_bytes=work.result,
     )  # fmt: skip
     workspace = points * BYTES["fp32"] * (patches * (inputs + outputs) + inputs * outputs)
-    allowed = _square(work, (3, 5)) & (workspace <= WORKSPACE)
+    allowed = _square(work, (3, 5)) & (workspace <= library.WORKSPACE)
     return _column(gpu, bandwidth, allowed, times.min(axis=0), traffic, traffic, 4.0, "winograd_nonfused", tiles[0],
                    in_turn=True)  # fmt: skip
 
 
 def _direct(work: _Work, gpu: Gpu, bandwidth: float) -> _Family:
     """One thread per output pixel and channel; the weight gradient does as many products."""
-    (tile,) = DIRECT_TILES
+    (tile,) = library.DIRECT_TILES
     groups = work.column("groups")
     outputs = work.column("k") / groups
     pixels = work.column("n") * work.column("p") * work.column("q")
     depth = work.column("c") / groups * work.column("r") * work.column("s")
     compute = _lane_time(gpu, tile, pixels, outputs, depth, groups, gpu.fp32_peak)
     traffic = work.first + work.second + work.result
-    allowed = (outputs < DIRECT_OUTPUTS) & (groups > 1)
+    allowed = (outputs < library.DIRECT_OUTPUTS) & (groups > 1)
     return _column(gpu, bandwidth, allowed, compute, traffic, traffic, 1.0, "direct", tile)
 
 

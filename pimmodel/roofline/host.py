@@ -102,7 +102,7 @@ def _streams_of(task: Task, size: int) -> list[tuple[float, float, float, bool]]
         outputs = task.shape.n * task.shape.k * task.shape.p * task.shape.q
         moves = 2 if task.phase == "FP" else 1  # y is read and written; dy is summed
         return [(moves * outputs * size, outputs, max(1.0, outputs / BLOCK_ELEMENTS), task.phase == "DW")]
-    found = []
+    found: list[tuple[float, float, float, bool]] = []
     reduces = task.op.kind in _REDUCING and task.phase in ("FWD", "BWD")
     for one in task.passes:
         largest = max(operand.elements for operand in (*one.reads, *one.writes))
@@ -112,10 +112,11 @@ def _streams_of(task: Task, size: int) -> list[tuple[float, float, float, bool]]
     return found
 
 
-def host_work(tasks: HostTasks, system: System) -> HostWork:
+def host_work(tasks: HostTasks, system: System, kernels_each: int = 1) -> HostWork:
     """Time and memory use of every task on the host.
 
-    fp16 tensors lie in memory with their channels last, as frameworks advise for tensor cores.
+    fp16 tensors lie in memory with their channels last, as frameworks advise for tensor cores. `kernels_each`: a CONV
+    task runs its kernel so many times, for as many chunks [1].
     """
     bandwidth = host_bandwidth(system)
     time, memory, traffic = _stream_work(tasks, system, bandwidth)
@@ -126,9 +127,9 @@ def host_work(tasks: HostTasks, system: System) -> HostWork:
     conv, which = tasks.kernel_of >= 0, tasks.kernel_of
     # The streams of these tasks are those of their bias, which is added by a kernel of its own.
     return HostWork(
-        time + np.where(conv, kernels.time[which], 0.0),
-        memory + np.where(conv, kernels.dram[which], 0.0),
-        traffic + np.where(conv, kernels.dram_bytes[which], 0.0),
+        time + np.where(conv, kernels_each * kernels.time[which], 0.0),
+        memory + np.where(conv, kernels_each * kernels.dram[which], 0.0),
+        traffic + np.where(conv, kernels_each * kernels.dram_bytes[which], 0.0),
         kernels,
     )
 
@@ -144,7 +145,6 @@ def _stream_work(tasks: HostTasks, system: System, bandwidth: float) -> tuple[Fl
     )  # fmt: skip
 
     def per_task(values: Floats) -> Floats:
-        summed: Floats = np.bincount(tasks.owner, weights=values, minlength=len(tasks.kernel_of))
-        return summed
+        return np.bincount(tasks.owner, weights=values, minlength=len(tasks.kernel_of)).astype(np.float64, copy=False)
 
     return per_task(times), per_task(tasks.moved / reached), per_task(tasks.moved)

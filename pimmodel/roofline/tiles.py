@@ -143,13 +143,13 @@ def kernel_time(compute: Any, memory: Any, kernels: Any, launch: Any) -> Any:
 
     .. math:: t = \sqrt{t_c^2 + t_m^2} + n_k t_{launch}
 
-    A plain roofline takes the larger of the two, as if they overlapped perfectly; a tile's first loads and last stores do not.
-    The root of the squares is the larger one where they differ much, and 1.41 times it where they are equal.
+    A plain roofline takes the larger of the two, as if they overlapped perfectly; a tile's first loads and last stores
+    do not. The root of the squares is the larger one where they differ much, and 1.41 times it where they are equal.
 
     Symbols: t_c compute [s], t_m memory [s], n_k kernels [1], t_launch launch [s]. Returns [s].
 
     Validity: max(t_c, t_m) <= t <= t_c + t_m (+ launches), always.
-    Known error: see :mod:`pimmodel.roofline.conv`. Source: the exponent 2 was chosen among 1.5, 2, 3 and infinity on the
-    fitted half of the V100 rows.
+    Known error: see :mod:`pimmodel.roofline.conv`. Source: the exponent 2 was chosen among 1.5, 2, 3 and infinity
+    on the fitted half of the V100 rows.
     """
     return sp.sqrt(compute**2 + memory**2) + kernels * launch

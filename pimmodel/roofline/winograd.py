@@ -2,8 +2,9 @@
 
 An output patch of m x m pixels needs a x a points, a = m + R - 1, instead of m x m x R x R products (Lavin and Gray,
 Fast algorithms for convolutional neural networks, CVPR 2016, doi 10.1109/CVPR.2016.435). *Fused* kernels, F(2x2, 3x3),
-keep the points in registers: a product of `patches` x inputs by outputs for each of 16 points. *Non-fused* ones, F(4x4),
-write transformed inputs and filters, run one batched product for the a x a points, and transform the results back.
+keep the points in registers: a product of `patches` x inputs by outputs for each of 16 points. *Non-fused* ones,
+F(4x4), write transformed inputs and filters, run one batched product for the a x a points, and transform the results
+back.
 """
 
 from __future__ import annotations

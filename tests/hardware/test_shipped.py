@@ -54,7 +54,9 @@ def test_every_key_of_the_sources_table_is_used(kind, name):
 
 
 def test_wanted_names_are_there():
-    assert set(list_descriptions("gpus")) == {"v100", "v100-sxm3", "p100", "t4", "gtx1080ti", "titan_xp", "a100", "h100", "h200"}
+    assert set(list_descriptions("gpus")) == {
+        "v100", "v100-sxm3", "p100", "t4", "gtx1080ti", "titan_xp", "a100", "h100", "h200",
+    }  # fmt: skip
     assert {"hbm2", "hbm2-ramulator", "hbm2-dramsim3", "hbm2e", "hbm3", "gddr6", "gddr5x"} <= set(
         list_descriptions("memories")
     )
