@@ -23,6 +23,9 @@ class Controller(BaseModel):
     window: Count = Field(description="W: most host requests outstanding (queued or in flight) per channel")
     starvation_cap: Count = Field(default=16, description="columns that may pass the oldest request")
     refresh: Literal["all-bank", "per-bank", "off"] = "all-bank"
+    host_substreams: Count = Field(default=16, description="sub-streams of the host's reference stream on one channel")
+    host_columns: Count = Field(default=32, description="columns that a sub-stream takes of a row before the next")
+    host_spread: Count = Field(default=1, description="banks that a sub-stream's visit rotates over")
     policy: str = Field(default="serial", description="sharing policy used where none is asked for")
     theta_low: Requests = Field(default=16, description="exclusive: queued requests at which the host passes on")
     theta_high: Requests = Field(default=58, description="exclusive: queued requests at which the PIM passes on")

@@ -79,6 +79,18 @@ class ConvKernels:
         """Arithmetic intensity: FLOP of the layer per byte of DRAM traffic [FLOP/B]."""
         return 2 * self.macs / self.dram_bytes
 
+    def with_more_dram(self, seconds: Floats) -> Floats:
+        """Times of the same kernels with so much more DRAM time each, shape (T,) [s].
+
+        As `kernel_time` has it, arithmetic and traffic overlap; the traffic of non-fused Winograd transforms does not.
+        """
+        apart = self.algorithm == ALGORITHMS.index("winograd_nonfused")
+        memory = np.maximum(self.dram, self.l2)
+        busy = self.time - self.launch
+        grown = np.maximum(self.dram + seconds, self.l2)
+        together = np.sqrt(np.maximum(busy**2 - memory**2, 0) + grown**2)
+        return np.asarray(np.where(apart, busy + seconds, together) + self.launch)
+
     @property
     def idle_share(self) -> Floats:
         """Share of the time in which the DRAM is idle [1]."""
@@ -113,7 +125,8 @@ def _work(shapes: Sequence[ConvShape], phases: Sequence[Phase], element: int) ->
     phase = np.array([PHASES.index(one) for one in phases], dtype=np.int64)
     images, maps, filters = n * c * h * w * element, n * k * p * q * element, k * c / groups * r * s * element
     forward, data = phase == 0, phase == 1
-    read = images * np.minimum(1, r / stride_h)  # rows that no filter meets are not read; of the others, whole sectors
+    # Rows that no filter meets are not read; of the others, whole sectors are.
+    read = images * np.minimum(1, ((p - 1) * np.minimum(r, stride_h) + r) / h)
     # Of a strided data gradient, filter rows that meet no output are skipped, columns are not.
     met = np.ceil(s / stride_w) / s / stride_h
     return _Work(
@@ -136,7 +149,7 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     shapes, phases : of T tasks
     gpu : the GPU, with its kernel constants
     bandwidth : DRAM bandwidth of the host, refresh taken off [B/s]
-    precision : "fp32"; "tf32" (fp32 tensors on tensor cores) and "fp16" where the GPU has those tensor cores
+    precision : "fp32"; "tf32" (fp32 tensors on tensor cores; fp32 on a GPU whose tensor cores cannot); "fp16"
     channels_last : tensors lie in memory as NHWC; then odd channel counts of an ungrouped CONV are filled up to what
         tensor cores take, at the cost of the work on the zeros (cuDNN 8 and the frameworks above it)
 
@@ -144,6 +157,8 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     -------
     ConvKernels of T tasks.
     """
+    if precision == "tf32" and gpu.tf32_tensor_peak is None:
+        precision = "fp32"
     work = _work(shapes, phases, BYTES[precision])
     return _fastest(_families(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision, channels_last),
                     np.array([float(shape.macs) for shape in shapes]))  # fmt: skip
