@@ -57,6 +57,9 @@ def fluid_schedule(
     """
     check_order(order)
     on_pim = np.asarray(on_pim, dtype=bool)
+    for what, array in (("host times", host), ("PIM times", pim), ("placement", on_pim)):
+        if np.shape(array) != (len(tasks),):
+            raise PimModelError(f"{what} have shape {np.shape(array)}; the step has {len(tasks)} tasks")
     times = np.where(on_pim, pim, host).astype(float)
     counts = tasks.chunk_counts(chunks)
     _check(tasks, times, on_pim)
@@ -66,17 +69,15 @@ def fluid_schedule(
     start, end = np.empty(len(chunk_task)), np.empty(len(chunk_task))
     pim_chunks = on_pim[chunk_task]
     start[~pim_chunks], end[~pim_chunks] = run.host_start, run.host_end  # in the order of the tasks
-    sequence = np.argsort(np.array(run.pim_task, dtype=np.int64), kind="stable")
-    start[pim_chunks], end[pim_chunks] = np.array(run.pim_start)[sequence], np.array(run.pim_end)[sequence]
-    return Schedule(
-        tasks=tasks, order=order, on_pim=on_pim, times=times, chunks=counts, chunk_start=start, chunk_end=end,
-        pair_rates=run.pair_rates, host_memory=np.zeros(len(tasks)) if host_memory is None else host_memory,
-    )  # fmt: skip
+    by_task = np.argsort(np.array(run.pim_task, dtype=np.int64), kind="stable")
+    start[pim_chunks], end[pim_chunks] = np.array(run.pim_start)[by_task], np.array(run.pim_end)[by_task]
+    sequence = np.empty(len(by_task), dtype=np.int64)
+    sequence[by_task] = np.flatnonzero(pim_chunks)
+    memory = np.zeros(len(tasks)) if host_memory is None else np.asarray(host_memory, dtype=float)
+    return Schedule(tasks, order, on_pim, times, counts, start, end, sequence, run.pair_rates, memory)
 
 
 def _check(tasks: TaskTable, times: Floats, on_pim: Bools) -> None:
-    if times.shape != (len(tasks),):
-        raise PimModelError(f"times and placement have shape {times.shape}; the step has {len(tasks)} tasks")
     for index in np.flatnonzero(on_pim & tasks.host_only)[:1]:
         raise PimModelError(f"task {tasks.names[index]} is placed on the PIM; it can only run on the host")
     for index in np.flatnonzero(~(np.isfinite(times) & (times > 0)))[:1]:

@@ -100,6 +100,7 @@ class Schedule:
     times : time of each task alone on its side, shape (T,) [s]
     chunks : number of chunks of each task, shape (T,) [1]
     chunk_start, chunk_end : task by task, shape (C,) [s]
+    pim_sequence : places in these of the PIM's chunks, in the order in which it ran them
     pair_rates : rates of the pairs that met
     host_memory : time that the memory is busy when a task runs on the host, shape (T,) [s]
     """
@@ -111,6 +112,7 @@ class Schedule:
     chunks: Ints = field(repr=False)
     chunk_start: Floats = field(repr=False)
     chunk_end: Floats = field(repr=False)
+    pim_sequence: Ints = field(repr=False)
     pair_rates: dict[tuple[int, int], PairRate] = field(repr=False)
     host_memory: Floats = field(repr=False)
 
@@ -147,7 +149,8 @@ class Schedule:
         """What no schedule with this placement can beat.
 
         work : the busier side; memory : host tasks for as long as they need it, PIM tasks for all of their time, in
-        turns; path : the longest chain of dependent tasks, chunks without end
+        turns (holds where a PIM task progresses only while it has the memory, and was told `host_memory`); path : the
+        longest chain of dependent tasks, chunks without end
         """
         host, pim = self.times[~self.on_pim].sum(), self.times[self.on_pim].sum()
         memory = self.host_memory[~self.on_pim].sum() + pim
@@ -178,9 +181,7 @@ class Schedule:
     @functools.cached_property
     def _sequence(self) -> dict[Side, Ints]:
         """Places of the chunks of either side in the order in which it ran them."""
-        pim = self.on_pim[self.chunk_task]
-        by_end = np.argsort(self.chunk_end, kind="stable")
-        return {"host": np.flatnonzero(~pim), "pim": by_end[pim[by_end]]}
+        return {"host": np.flatnonzero(~self.on_pim[self.chunk_task]), "pim": self.pim_sequence}
 
     @functools.cached_property
     def critical_path(self) -> tuple[Link, ...]:

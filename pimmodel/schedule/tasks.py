@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -46,19 +45,17 @@ class TaskTable:
     def __len__(self) -> int:
         return len(self.names)
 
-    def chunk_counts(self, chunks: int | Iterable[int]) -> Ints:
+    def chunk_counts(self, chunks: int | Ints) -> Ints:
         """Chunks of every task: one number for all, cut down to the channels that a task has, or one per task.
 
         Raises
         ------
-        PimModelError : fewer than one chunk, or one per task of which some are more than the task's channels.
+        PimModelError : no whole numbers, fewer than one chunk, or more of a task than its channels.
         """
-        if isinstance(chunks, int | np.integer):
-            counts = np.minimum(np.full(len(self), int(chunks), dtype=np.int64), self.channels)
-        else:
-            counts = np.array(list(chunks), dtype=np.int64)
-            if counts.shape != (len(self),):
-                raise PimModelError(f"chunk counts of {len(counts)} tasks; the step has {len(self)}")
+        given = np.asarray(chunks)
+        if given.dtype.kind not in "iu" or given.shape not in ((), (len(self),)):
+            raise PimModelError(f"chunks are {chunks!r}; allowed: a whole number, or one for each of {len(self)} tasks")
+        counts = given.astype(np.int64) if given.shape else np.minimum(given, self.channels)
         for index in np.flatnonzero((counts < 1) | (counts > self.channels))[:1]:
             raise PimModelError(
                 f"chunks of {self.names[index]} are {counts[index]}; allowed: 1 to its {self.channels[index]} channels"

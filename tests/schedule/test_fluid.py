@@ -264,6 +264,18 @@ def test_no_gain_without_overlap(case: Case, order: str) -> None:
     assert result.bound.time == result.bound.memory
 
 
+@given(cases(), st.lists(shares, min_size=8, max_size=8), shares, orders)
+def test_the_memory_bound_holds_where_the_pim_has_what_the_host_leaves(
+    case: Case, needs: list[float], host: float, order: str
+) -> None:
+    """A host at rate r needs the memory for r m of the time, m of its own; the PIM progresses in the rest."""
+    memory = np.array(case.times) * needs[: len(case.times)]
+    result = case.schedule(order, rates=lambda h, p: PairRate(host, 1 - host * needs[h]), host_memory=memory)
+    assert result.bound.time <= result.makespan * (1 + 1e-9)
+    on_pim = np.array(case.on_pim)
+    assert result.bound.memory == pytest.approx(np.where(on_pim, case.times, memory).sum(), rel=1e-9)
+
+
 @given(cases(), orders)
 def test_turns_are_the_sum_of_the_parts(case: Case, order: str) -> None:
     result = case.schedule(order, rates=lambda host, pim: TURNS)
@@ -286,6 +298,14 @@ def test_all_on_the_host_is_the_sum(case: Case, order: str) -> None:
     assert result.waits("pim").seconds["done"] == pytest.approx(result.makespan)
 
 
+def test_tasks_too_short_for_the_clock() -> None:
+    """1e-20 s behind 1 s leaves the clock where it is: the critical path still ends."""
+    tasks = [One("h", "H", 1), One("b", "P", 1e-20, "h!"), One("a", "P", 1e-20, "b!"), One("z", "H", 1, "a!")]
+    path = scheduled(tasks, FREE, chunks=2).critical_path
+    assert (path[0].start, path[-1].end) == (0, 2)
+    assert {link.task for link in path} == {0, 1, 2, 3}
+
+
 # ---------------------------------------------------------------------- errors
 
 
@@ -295,14 +315,16 @@ def test_all_on_the_host_is_the_sum(case: Case, order: str) -> None:
         ({"order": "serail"}, UnknownNameError, "unknown order 'serail'; did you mean serial"),
         ({"chunks": 0}, PimModelError, "chunks of conv are 0; allowed: 1 to its 64 channels"),
         ({"chunks": np.array([1, 65, 1])}, PimModelError, "chunks of bn are 65; allowed: 1 to its 64"),
-        ({"chunks": np.array([1, 2])}, PimModelError, "chunk counts of 2 tasks; the step has 3"),
+        ({"chunks": np.array([1, 2])}, PimModelError, r"array\(\[1, 2\]\); allowed: .* one for each of 3 tasks"),
+        ({"chunks": 2.5}, PimModelError, "chunks are 2.5; allowed: a whole number"),
         ({"rates": same_rates(0, 0)}, PimModelError, "rates of conv and bn are 0 and 0; allowed"),
         ({"rates": same_rates(1.5, 0)}, PimModelError, "rates of conv and bn are 1.5 and 0"),
         ({"rates": same_rates(math.nan, 0)}, PimModelError, "rates of conv and bn are nan"),
         ({"on_pim": np.array([True, True, False])}, PimModelError, "conv is placed on the PIM"),
         ({"pim": np.full(3, math.nan)}, PimModelError, "time of bn is nan s; allowed: above 0"),
         ({"host": np.array([1.0, 1.0, 0.0])}, PimModelError, "time of next is 0.0 s"),
-        ({"host": np.ones(2), "pim": np.ones(2), "on_pim": np.array([False, True])}, PimModelError, "has 3 tasks"),
+        ({"host": np.ones(2)}, PimModelError, r"host times have shape \(2,\); the step has 3 tasks"),
+        ({"on_pim": np.array([False, True])}, PimModelError, r"placement have shape \(2,\)"),
     ],
 )
 def test_bad_input(change: dict[str, object], error: type[PimModelError], words: str) -> None:
