@@ -90,10 +90,15 @@ class Workload:
         """The host's side with a number of chunks of its own for every task, shape (T,) [1]."""
         tasks = np.arange(len(self))
         place = np.searchsorted(CHUNK_COUNTS, chunks)
-        return HostUse(*(
-            np.stack([getattr(self.host[count], one.name) for count in CHUNK_COUNTS])[place, tasks]
+        return HostUse(*(one[place, tasks] for one in self._stacked))
+
+    @functools.cached_property
+    def _stacked(self) -> tuple[Floats, ...]:
+        """The fields of `host`, each of shape (chunk counts, T)."""
+        return tuple(
+            np.stack([getattr(self.host[count], one.name) for count in CHUNK_COUNTS])
             for one in dataclasses.fields(HostUse)
-        ))  # fmt: skip
+        )
 
     def _use(self, chunks: int) -> HostUse:
         parts = [_part(shape, phase, chunks) for shape, phase in zip(self._host.shapes, self._host.phases, strict=True)]

@@ -1,0 +1,429 @@
+r"""Thresholds per CONV, chunks per CONV and placement per non-CONV task that make a step shortest.
+
+The search, each stage judged by the fluid schedule of the whole step:
+
+1. *Placement and chunks*, with preliminary progress for every pair: from a few placements (all that may to the PIM;
+   those faster there; the split that balances both sides) and chunk rules (a CONV takes the most chunks that cost it
+   no more than some per cent; or the c that makes its time plus v P / c least, P being the PIM work that follows it
+   channel by channel), the best; then the rule of each phase (FP, DX, DW) on its own, and all tasks of one kind moved
+   to the other side.
+2. *Candidates* per CONV: over the whole integer grid of thresholds, those that make :math:`(1 - v\,r_P)/r_H` least for
+   several values v of PIM progress (v = 0: the host's time is all that counts; v = 1: PIM work done meanwhile counts
+   as much as host work), the thresholds that complete the CONV and the PIM work under it soonest (`pimmodel.optimize.pair`),
+   and not to share at all.
+3. *Choice*: the best v for all; the best single pair for all; from the better of the two, phase by phase.
+
+With `thorough` rounds, chunks and thresholds are then also changed CONV by CONV. It is a local search: the certificate is the gap to the lower bound over all placements and schedules
+(`pimmodel.schedule.bound`), which is reported with the result. It never returns less than the best single pair gives.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from pimmodel.errors import UnknownNameError
+from pimmodel.optimize.pair import completion
+from pimmodel.pim.tasks import Signature, pim_kernel
+from pimmodel.scenario import Policy
+from pimmodel.schedule.bound import Bound, lower_bound
+from pimmodel.schedule.order import Order
+from pimmodel.schedule.plan import SERIAL, Plan, chunk_counts, eligible, run
+from pimmodel.schedule.rates import TURNS, PairRate, PairRates, same_rates
+from pimmodel.schedule.result import Schedule
+from pimmodel.schedule.tasks import Bools, Floats, Ints
+from pimmodel.schedule.workload import CHUNK_COUNTS, Workload
+from pimmodel.sharing.pairs import Progress, exclusive_progress, threshold_grid
+
+Objective = Literal["time", "energy", "energy-delay"]
+OBJECTIVES: tuple[Objective, ...] = ("time", "energy", "energy-delay")
+
+_PRELIMINARY = same_rates(0.97, 0.75)
+_VALUES = (0.0, 0.4, 0.7, 0.85, 0.95, 1.0)
+_CHUNK_COSTS = (0.0, 0.03)
+_DRAIN_VALUES = (0.25, 0.5, 0.8, 1.2)
+_UNIFORM = 4  # single pairs tried on the whole step
+_PHASES = ("FP", "DX", "DW")
+
+HostKey = tuple[float, float]  # request rate and write share of a host task
+Judge = Callable[[Schedule], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """What was chosen, and what it is worth.
+
+    plan, schedule : the choice
+    bound : lower bound over all placements, chunks and schedules
+    uniform, uniform_schedule : the best single threshold pair for all CONV tasks, with the same placement and chunks
+    objective : what was minimised, and its value [s], [J] or [J s]
+    evaluations : schedules that were judged [1]
+    """
+
+    plan: Plan = field(repr=False)
+    schedule: Schedule
+    bound: Bound
+    uniform: Plan = field(repr=False)
+    uniform_schedule: Schedule = field(repr=False)
+    objective: Objective
+    value: float
+    evaluations: int
+
+    @property
+    def gap(self) -> float:
+        """Time over the lower bound, less one [1]: no plan at all is shorter by more than this."""
+        return self.schedule.makespan / self.bound.time - 1
+
+
+def optimize_plan(work: Workload, objective: Objective = "time", *, order: Order = "rearranged",
+                  thorough: int = 0) -> Optimum:  # fmt: skip
+    """The best plan found for a step.
+
+    Parameters
+    ----------
+    work : the step on its system
+    objective : "time", "energy" or "energy-delay"
+    order : of the backward pass
+    thorough : rounds of the search CONV by CONV
+
+    Raises
+    ------
+    UnknownNameError : no such objective or order.
+    """
+    if objective not in OBJECTIVES:
+        raise UnknownNameError("objective", objective, OBJECTIVES)
+    search = _Search(work, order, _judge(work, objective))
+    placed = search.place_and_chunk(thorough)
+    table = _Candidates(work, placed, run(work, placed, rates=_PRELIMINARY))
+    plan, uniform = search.thresholds(placed, table, thorough)
+    schedule, uniform_schedule = run(work, plan), run(work, uniform)
+    if search.judge(uniform_schedule) < search.judge(schedule):
+        plan, schedule = uniform, uniform_schedule
+    first = work.host[1]
+    bound = lower_bound(work.graph, first.time, work.pim, first.memory)
+    return Optimum(plan, schedule, bound, uniform, uniform_schedule, objective, search.judge(schedule),
+                   search.evaluations)  # fmt: skip
+
+
+def _judge(work: Workload, objective: Objective) -> Judge:
+    if objective == "time":
+        return lambda schedule: schedule.makespan
+    from pimmodel.schedule.energy import step_energy
+
+    if objective == "energy":
+        return lambda schedule: step_energy(work, schedule).total
+    return lambda schedule: step_energy(work, schedule).delay_product
+
+
+class _Search:
+    """Plans tried, each judged by its schedule."""
+
+    def __init__(self, work: Workload, order: Order, judge: Judge) -> None:
+        self.work, self.order, self.judge, self.evaluations = work, order, judge, 0
+
+    def value(self, plan: Plan, rates: PairRates) -> float:
+        """The judge's figure of a plan under given progress of pairs."""
+        self.evaluations += 1
+        return self.judge(run(self.work, plan, rates=rates))
+
+    def best(self, plans: Iterable[Plan], rates: PairRates) -> tuple[float, Plan]:
+        """The best of some plans."""
+        return min(((self.value(plan, rates), plan) for plan in plans), key=lambda one: one[0])
+
+    # Placement and chunks
+
+    def place_and_chunk(self, passes: int) -> Plan:
+        """Stage 1."""
+        limits = [self._affordable(cost) for cost in _CHUNK_COSTS] + [self._drained(one) for one in _DRAIN_VALUES]
+        value, plan = self.best((self._plan(placed, limits[-2]) for placed in self._placements()), _PRELIMINARY)
+        value, plan = min((value, plan), self.best((self._plan(plan.on_pim, one) for one in limits), _PRELIMINARY),
+                          key=lambda one: one[0])  # fmt: skip
+        for phase in _PHASES:
+            members = self._of(phase)
+            trials = [replace(plan, chunks=np.where(members, self._plan(plan.on_pim, one).chunks, plan.chunks))
+                      for one in limits]  # fmt: skip
+            value, plan = min((value, plan), self.best(trials, _PRELIMINARY), key=lambda one: one[0])
+        for on_pim in self._moves(plan.on_pim):
+            moved = self._plan(on_pim, plan.chunks)
+            if (found := self.value(moved, _PRELIMINARY)) < value:
+                value, plan = found, moved
+        for _ in range(passes):
+            for task in self._longest():
+                for chunks in self._neighbours(plan.chunks, task):
+                    changed = replace(plan, chunks=chunks)
+                    if (found := self.value(changed, _PRELIMINARY)) < value:
+                        value, plan = found, changed
+        return plan
+
+    def _plan(self, on_pim: Bools, wanted: Ints) -> Plan:
+        return Plan(on_pim, chunk_counts(self.work, on_pim, wanted), (SERIAL,) * len(self.work), self.order)
+
+    def _placements(self) -> list[Bools]:
+        may, first = eligible(self.work), self.work.host[1]
+        balanced = lower_bound(self.work.graph, first.time, self.work.pim, first.memory).on_pim > 0.5
+        return [may, may & (np.nan_to_num(self.work.pim) < first.time), may & balanced]
+
+    def _moves(self, on_pim: Bools) -> list[Bools]:
+        """All tasks of one kind moved to the other side."""
+        groups: dict[tuple[str, str], list[int]] = {}
+        for index, task in enumerate(self.work.tasks):
+            if not task.on_host_only:
+                groups.setdefault((task.phase, task.op.kind if task.phase in ("FWD", "BWD") else ""), []).append(index)
+        moved = []
+        for members in groups.values():
+            other = on_pim.copy()
+            other[members] = ~other[members]
+            moved.append(other)
+        return moved
+
+    def _affordable(self, cost: float) -> Ints:
+        """Most chunks of each CONV that cost it no more than a share of its time."""
+        whole = self.work.host[1].time
+        chosen = np.ones(len(self.work), dtype=np.int64)
+        for count, use in self.work.host.items():
+            chosen = np.where(use.time <= whole * (1 + cost) * (1 + 1e-12), count, chosen)
+        return chosen
+
+    def _drained(self, value: float) -> Ints:
+        """Chunks that make time plus `value` times the PIM work behind the last chunk least, for each CONV."""
+        costs = np.stack([use.time + value * self._following / count for count, use in self.work.host.items()])
+        return np.asarray(np.array(CHUNK_COUNTS)[np.argmin(costs, axis=0)])
+
+    @functools.cached_property
+    def _following(self) -> Floats:
+        """PIM work that follows each CONV channel by channel, shape (T,) [s]."""
+        consumers: list[list[int]] = [[] for _ in self.work.tasks]
+        for task, producers in enumerate(self.work.table.producers):
+            if not self.work.table.host_only[task] and not self.work.table.update[task]:
+                for producer, barrier in producers:
+                    if not barrier:
+                        consumers[producer].append(task)
+        found = np.zeros(len(self.work))
+        for task in np.flatnonzero(self.work.conv).tolist():
+            seen, waiting = set(), [*consumers[task]]
+            while waiting:
+                one = waiting.pop()
+                if one not in seen:
+                    seen.add(one)
+                    waiting += consumers[one]
+            found[task] = sum(self.work.pim[list(seen)])
+        return found
+
+    def _of(self, phase: str) -> Bools:
+        """Host tasks of one phase, shape (T,)."""
+        return np.array([task.phase == phase for task in self.work.tasks])
+
+    def _longest(self) -> Ints:
+        """CONV tasks, longest first."""
+        order = np.argsort(-np.where(self.work.conv, self.work.host[1].time, 0.0), kind="stable")
+        return np.asarray(order[: int(self.work.conv.sum())])
+
+    def _neighbours(self, chunks: Ints, task: int) -> list[Ints]:
+        at, found = CHUNK_COUNTS.index(int(chunks[task])), []
+        for count in (CHUNK_COUNTS[max(at - 1, 0)], CHUNK_COUNTS[min(at + 1, len(CHUNK_COUNTS) - 1)]):
+            if count != chunks[task] and np.isfinite(self.work.host[count].time[task]):
+                other = chunks.copy()
+                other[task] = count
+                found.append(other)
+        return found
+
+    # Thresholds
+
+    def thresholds(self, plan: Plan, table: _Candidates, passes: int) -> tuple[Plan, Plan]:
+        """Stages 2 and 3: plans with thresholds per CONV, and with one pair for all."""
+        starts = [table.by_value(index) for index in range(len(_VALUES))] + [table.by_pair()]
+        singles = [table.single(index) for index in range(_UNIFORM)]
+        valued = [(self.value(plan, table.rates(choice)), choice) for choice in (*starts, *singles)]
+        _, single = min(valued[len(starts) :], key=lambda one: one[0])
+        value, choice = min(valued, key=lambda one: one[0])
+        for phase in _PHASES:
+            members = self._of(phase)
+            for start in starts:
+                mixed = np.where(members, start, choice)
+                if (found := self.value(plan, table.rates(mixed))) < value:
+                    value, choice = found, mixed
+        choice = choice.copy()
+        for _ in range(passes):
+            for task in self._longest():
+                before = choice[task]
+                for other in table.options(task, before):
+                    choice[task] = other
+                    if (found := self.value(plan, table.rates(choice))) < value:
+                        value, before = found, other
+                    choice[task] = before
+        return plan.with_policies(table.policies(choice)), plan.with_policies(table.policies(single))
+
+
+class _Candidates:
+    """Threshold pairs worth trying for every host task, with the progress of every pair that may meet under them."""
+
+    def __init__(self, work: Workload, plan: Plan, schedule: Schedule) -> None:
+        self.work = work
+        use = work.host_at(np.where(plan.on_pim, 1, plan.chunks))
+        self.keys: list[HostKey] = [
+            (float(rate), float(share)) for rate, share in zip(use.rate, work.write_share, strict=True)
+        ]
+        self.time = use.time
+        self.hosts = np.flatnonzero(~plan.on_pim)
+        self.under = self._work_under(schedule)
+        self.usual = Counter(one for one in work.signatures if one is not None).most_common(1)[0][0]
+        self.low, self.high = threshold_grid(work.system)
+        self.surfaces = self._surfaces()
+        self.chosen = self._choose()
+        self.progress = self._progress()
+
+    def _work_under(self, schedule: Schedule) -> dict[int, dict[Signature, float]]:
+        """PIM work that runs under each host task, by kernel [s]."""
+        found: dict[int, dict[Signature, float]] = {}
+        spans = schedule.segments
+        for host, pim, done in zip(spans.host.tolist(), spans.pim.tolist(),
+                                   ((spans.end - spans.start) * spans.pim_rate).tolist(), strict=True):  # fmt: skip
+            if host >= 0 and pim >= 0:
+                kernel = self.work.signatures[pim]
+                assert kernel is not None
+                under = found.setdefault(host, {})
+                under[kernel] = under.get(kernel, 0.0) + done
+        return found
+
+    def _main_kernel(self, host: int) -> Signature:
+        """The kernel with most work under a host task; of one with none, the step's most frequent."""
+        under = self.under.get(host)
+        if under:
+            return max(under, key=lambda one: under[one])
+        return self.usual
+
+    def _surfaces(self) -> dict[tuple[HostKey, Signature], Progress]:
+        """Progress over the whole grid of every host key with its main kernel."""
+        wanted: dict[tuple[float, Signature], dict[float, None]] = {}
+        for host in self.hosts:
+            rate, share = self.keys[host]
+            wanted.setdefault((share, self._main_kernel(host)), {})[rate] = None
+        surfaces = {}
+        for (share, kernel), rates in wanted.items():
+            all_rates = exclusive_progress(self.work.system, rates, share, pim_kernel(kernel, self.work.system),
+                                           self.low, self.high)  # fmt: skip
+            for row, rate in enumerate(rates):
+                surfaces[(rate, share), kernel] = Progress(all_rates.host[row], all_rates.pim[row])
+        return surfaces
+
+    def _choose(self) -> dict[int, list[int]]:
+        """Grid places to try per host task: by value, by pair, then the single pairs, which are the same for all."""
+        own: dict[int, list[int]] = {}
+        total = np.zeros(len(self.low))
+        by_value: dict[tuple[HostKey, Signature], list[int]] = {}
+        for host in self.hosts.tolist():
+            which = self.keys[host], self._main_kernel(host)
+            surface = self.surfaces[which]
+            if which not in by_value:
+                by_value[which] = [
+                    int(np.argmin((1 - value * surface.pim) / np.maximum(surface.host, 1e-9))) for value in _VALUES
+                ]
+            pim_time = sum(self.under.get(host, {}).values())
+            times = completion(surface, self.time[host], pim_time)
+            total += times
+            own[host] = [*by_value[which], int(np.argmin(times))]
+        singles = _spread_out(total, self.low, self.high, _UNIFORM)
+        return {host: [*places, *singles] for host, places in own.items()}
+
+    def _progress(self) -> dict[tuple[HostKey, Signature], dict[int, PairRate]]:
+        """Progress of every host key with every kernel that runs under it, at the places chosen for that key."""
+        places: dict[HostKey, dict[int, None]] = {}
+        kernels: dict[HostKey, dict[Signature, None]] = {}
+        for host, chosen in self.chosen.items():
+            places.setdefault(self.keys[host], {}).update(dict.fromkeys(chosen))
+            kernels.setdefault(self.keys[host], {})[self._main_kernel(host)] = None
+            kernels[self.keys[host]].update(dict.fromkeys(self.under.get(host, {})))
+        found: dict[tuple[HostKey, Signature], dict[int, PairRate]] = {}
+        for key, at in places.items():
+            index = np.array(list(at))
+            for kernel in kernels[key]:
+                surface = self.surfaces.get((key, kernel))
+                if surface is not None:
+                    host, pim = surface.host[index], surface.pim[index]
+                else:
+                    made = exclusive_progress(self.work.system, [key[0]], key[1], pim_kernel(kernel, self.work.system),
+                                              self.low[index], self.high[index])  # fmt: skip
+                    host, pim = made.host[0], made.pim[0]
+                found[key, kernel] = {
+                    place: PairRate(one, other) if one + other >= 1 else TURNS
+                    for place, one, other in zip(at, host.tolist(), pim.tolist(), strict=True)
+                }
+        return found
+
+    # Choices: an array over tasks of places in `chosen`, -1 for not sharing
+
+    def by_value(self, index: int) -> Ints:
+        """For every host task the candidate of one value; not to share where that is better."""
+        return self._all(lambda host: self._or_turns(host, index))
+
+    def by_pair(self) -> Ints:
+        """For every host task the thresholds that complete it and the work under it soonest."""
+        return self._all(lambda host: len(_VALUES))
+
+    def single(self, index: int) -> Ints:
+        """One pair for all."""
+        return self._all(lambda host: len(_VALUES) + 1 + index)
+
+    def _all(self, choose: Callable[[int], int]) -> Ints:
+        choice = np.full(len(self.work), -1)
+        for host in self.hosts.tolist():
+            choice[host] = choose(host)
+        return choice
+
+    def _or_turns(self, host: int, index: int) -> int:
+        return index if self.progress[self.keys[host], self._main_kernel(host)][self.chosen[host][index]].pim > 0 else -1
+
+    def options(self, host: int, present: int) -> list[int]:
+        """Other choices of one host task, different in thresholds; none where no PIM work runs under it."""
+        if host not in self.under or self.under[host] == {}:
+            return []
+        seen = {self.chosen[host][present] if present >= 0 else -1}
+        found = [] if present < 0 else [-1]
+        for index in range(len(_VALUES) + 1):
+            place = self.chosen[host][index]
+            if place not in seen:
+                seen.add(place)
+                found.append(index)
+        return found
+
+    def rates(self, choice: Ints) -> PairRates:
+        """Progress of pairs under a choice."""
+        chosen, keys, progress, kernels = self.chosen, self.keys, self.progress, self.work.signatures
+
+        def rate(host: int, pim: int) -> PairRate:
+            if choice[host] < 0:
+                return TURNS
+            kernel = kernels[pim]
+            assert kernel is not None
+            # A pair that did not meet in the preliminary schedule: as with the kernel that did.
+            found = progress.get((keys[host], kernel)) or progress[keys[host], self._main_kernel(host)]
+            return found[chosen[host][choice[host]]]
+
+        return rate
+
+    def policies(self, choice: Ints) -> Sequence[Policy]:
+        """The choice as a policy per task."""
+        made: dict[int, Policy] = {-1: SERIAL}
+        policies = []
+        for task, index in enumerate(choice.tolist()):
+            place = self.chosen[task][index] if index >= 0 else -1
+            if place not in made:
+                made[place] = Policy(kind="exclusive", theta_low=int(self.low[place]), theta_high=int(self.high[place]))
+            policies.append(made[place])
+        return policies
+
+
+def _spread_out(values: Floats, low: Ints, high: Ints, count: int) -> list[int]:
+    """Places of the least values, no two within two of each other in both thresholds."""
+    found: list[int] = []
+    for place in np.argsort(values, kind="stable").tolist():
+        if all(abs(int(low[place] - low[one])) > 2 or abs(int(high[place] - high[one])) > 2 for one in found):
+            found.append(place)
+        if len(found) == count:
+            break
+    return found + found[:1] * (count - len(found))
