@@ -103,7 +103,10 @@ def cases(draw: st.DrawFn, largest: int = 8, rates: st.SearchStrategy[tuple[floa
         tasks=tasks,
         times=tuple(draw(lengths) for _ in range(count)),
         on_pim=on_pim,
-        chunks=tuple(draw(st.integers(1, 5)) for _ in range(count)),
+        # Often the same for all, as it is in use.
+        chunks=draw(
+            st.one_of(st.tuples(*[st.integers(1, 5)] * count), st.integers(1, 9).map(lambda chunks: (chunks,) * count))
+        ),
         pair_list=tuple(draw(st.lists(rates, min_size=1, max_size=4))),
     )
 
