@@ -2,7 +2,7 @@ r"""Thresholds per CONV, chunks per CONV and placement per non-CONV task that ma
 
 The search, each stage judged by the fluid schedule of the whole step:
 
-1. *Placement and chunks*, with preliminary progress for every pair: from a few placements (all that may to the PIM;
+1. *Placement and chunks*, with the progress that pairs of whole CONV tasks have: from a few placements (all that may to the PIM;
    those faster there; the split that balances both sides) and chunk rules (a CONV takes the most chunks that cost it
    no more than some per cent; or the c that makes its time plus v P / c least, P being the PIM work that follows it
    channel by channel), the best; then the rule of each phase (FP, DX, DW) on its own, and all tasks of one kind moved
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -43,7 +43,8 @@ from pimmodel.sharing.pairs import Progress, exclusive_progress, threshold_grid
 Objective = Literal["time", "energy", "energy-delay"]
 OBJECTIVES: tuple[Objective, ...] = ("time", "energy", "energy-delay")
 
-_PRELIMINARY = same_rates(0.97, 0.75)
+_PRELIMINARY = same_rates(0.97, 0.75)  # progress of all pairs before anything is known
+_PRELIMINARY_VALUE = 3  # of _VALUES: progress of pairs while placement and chunks are chosen
 _VALUES = (0.0, 0.4, 0.7, 0.85, 0.95, 1.0)
 _CHUNK_COSTS = (0.0, 0.03)
 _DRAIN_VALUES = (0.25, 0.5, 0.8, 1.2)
@@ -98,8 +99,11 @@ def optimize_plan(work: Workload, objective: Objective = "time", *, order: Order
     if objective not in OBJECTIVES:
         raise UnknownNameError("objective", objective, OBJECTIVES)
     search = _Search(work, order, _judge(work, objective))
-    placed = search.place_and_chunk(thorough)
-    table = _Candidates(work, placed, run(work, placed, rates=_PRELIMINARY))
+    whole = search.whole()
+    first_table = _Candidates(work, whole, run(work, whole, rates=_PRELIMINARY))
+    preliminary = first_table.rates(first_table.by_value(_PRELIMINARY_VALUE))
+    placed = search.place_and_chunk(preliminary, thorough)
+    table = _Candidates(work, placed, run(work, placed, rates=preliminary), first_table.surfaces)
     plan, uniform = search.thresholds(placed, table, thorough)
     schedule, uniform_schedule = run(work, plan), run(work, uniform)
     if search.judge(uniform_schedule) < search.judge(schedule):
@@ -137,26 +141,30 @@ class _Search:
 
     # Placement and chunks
 
-    def place_and_chunk(self, passes: int) -> Plan:
+    def whole(self) -> Plan:
+        """All that may on the PIM, every CONV in one piece."""
+        return self._plan(eligible(self.work), np.ones(len(self.work), dtype=np.int64))
+
+    def place_and_chunk(self, rates: PairRates, passes: int) -> Plan:
         """Stage 1."""
         limits = [self._affordable(cost) for cost in _CHUNK_COSTS] + [self._drained(one) for one in _DRAIN_VALUES]
-        value, plan = self.best((self._plan(placed, limits[-2]) for placed in self._placements()), _PRELIMINARY)
-        value, plan = min((value, plan), self.best((self._plan(plan.on_pim, one) for one in limits), _PRELIMINARY),
+        value, plan = self.best((self._plan(placed, limits[-2]) for placed in self._placements()), rates)
+        value, plan = min((value, plan), self.best((self._plan(plan.on_pim, one) for one in limits), rates),
                           key=lambda one: one[0])  # fmt: skip
         for phase in _PHASES:
             members = self._of(phase)
             trials = [replace(plan, chunks=np.where(members, self._plan(plan.on_pim, one).chunks, plan.chunks))
                       for one in limits]  # fmt: skip
-            value, plan = min((value, plan), self.best(trials, _PRELIMINARY), key=lambda one: one[0])
+            value, plan = min((value, plan), self.best(trials, rates), key=lambda one: one[0])
         for on_pim in self._moves(plan.on_pim):
             moved = self._plan(on_pim, plan.chunks)
-            if (found := self.value(moved, _PRELIMINARY)) < value:
+            if (found := self.value(moved, rates)) < value:
                 value, plan = found, moved
         for _ in range(passes):
             for task in self._longest():
                 for chunks in self._neighbours(plan.chunks, task):
                     changed = replace(plan, chunks=chunks)
-                    if (found := self.value(changed, _PRELIMINARY)) < value:
+                    if (found := self.value(changed, rates)) < value:
                         value, plan = found, changed
         return plan
 
@@ -262,8 +270,9 @@ class _Search:
 class _Candidates:
     """Threshold pairs worth trying for every host task, with the progress of every pair that may meet under them."""
 
-    def __init__(self, work: Workload, plan: Plan, schedule: Schedule) -> None:
-        self.work = work
+    def __init__(self, work: Workload, plan: Plan, schedule: Schedule,
+                 known: Mapping[tuple[HostKey, Signature], Progress] | None = None) -> None:  # fmt: skip
+        self.work, self.known = work, known or {}
         use = work.host_at(np.where(plan.on_pim, 1, plan.chunks))
         self.keys: list[HostKey] = [
             (float(rate), float(share)) for rate, share in zip(use.rate, work.write_share, strict=True)
@@ -300,10 +309,13 @@ class _Candidates:
     def _surfaces(self) -> dict[tuple[HostKey, Signature], Progress]:
         """Progress over the whole grid of every host key with its main kernel."""
         wanted: dict[tuple[float, Signature], dict[float, None]] = {}
-        for host in self.hosts:
-            rate, share = self.keys[host]
-            wanted.setdefault((share, self._main_kernel(host)), {})[rate] = None
         surfaces = {}
+        for host in self.hosts.tolist():
+            (rate, share), kernel = self.keys[host], self._main_kernel(host)
+            if ((rate, share), kernel) in self.known:
+                surfaces[(rate, share), kernel] = self.known[(rate, share), kernel]
+            else:
+                wanted.setdefault((share, kernel), {})[rate] = None
         for (share, kernel), rates in wanted.items():
             all_rates = exclusive_progress(self.work.system, rates, share, pim_kernel(kernel, self.work.system),
                                            self.low, self.high)  # fmt: skip

@@ -11,13 +11,19 @@ Known error of the clocks per step against the reference simulator, on 1000 rand
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pimmodel import cache
 from pimmodel.dram.refresh import refresh_availability
 from pimmodel.hardware.memory import MemoryTiming, Organisation
+from pimmodel.pim.order import rows_of
 from pimmodel.pim.recurrence import Recurrence
 from pimmodel.scenario import PimKernel
+from pimmodel.units import hash_text
 
 
 def activate_times(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, rows: int) -> list[int]:
@@ -73,6 +79,10 @@ def kernel_speed(
     for one in kernel.passes:
         steps += one.rows * len(one.operands)
         writes += one.rows * sum(operand.write for operand in one.operands)
+    entry = _cache_entry(timing, organisation, kernel, refresh, first_bank)
+    kept = cache.read(entry)
+    if kept is not None:
+        return KernelSpeed(*map(float, kept.split()))
     share = writes / steps
     tail = (1 - share) * timing.tRTP + share * timing.write_to_precharge
     resume = _resume(timing, organisation, kernel, (1 - share) * timing.tRCDRD + share * timing.tRCDWR)
@@ -83,7 +93,18 @@ def kernel_speed(
         lost = (found.clocks - found.steps * period) / found.refreshes
         interval = timing.tREFI if refresh == "all-bank" else timing.tREFIpb
         available = float(refresh_availability(tRFC=lost, tREFI=interval))
-    return KernelSpeed(available / period, resume, tail, alone.waits / alone.clocks)
+    speed = KernelSpeed(available / period, resume, tail, alone.waits / alone.clocks)
+    cache.write(entry, " ".join(map(repr, dataclasses.astuple(speed))))
+    return speed
+
+
+def _cache_entry(
+    timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, refresh: str, first_bank: int
+) -> str:
+    """Name of a speed in the on-disk cache: of all that it depends on, the code included."""
+    code = "".join(inspect.getsource(sys.modules[name]) for name in (__name__, Recurrence.__module__, rows_of.__module__))
+    facts = [part.model_dump_json() for part in (timing, organisation, kernel)]
+    return f"kernel-speed-{hash_text('|'.join([code, *facts, refresh, str(first_bank)])):016x}.txt"
 
 
 def _resume(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, tRCD: float) -> float:
