@@ -12,10 +12,15 @@ from pimmodel import formula as formula_module
 from pimmodel.dram.refresh import refresh_availability
 from pimmodel.formula import Formula, formula, sp
 from pimmodel.pim.bandwidth import pim_bandwidth, pim_stream_time
+from pimmodel.roofline import streams, tiles, winograd
 from pimmodel.roofline.basic import roofline_time
 from pimmodel.symbols import SYMBOLS, sympy_symbols
 
-FORMULAS = [roofline_time, pim_bandwidth, pim_stream_time, refresh_availability]
+FORMULAS = [
+    roofline_time, pim_bandwidth, pim_stream_time, refresh_availability, streams.stream_time,
+    winograd.transform_traffic, tiles.tile_count, tiles.busy_time, tiles.split_time, tiles.dram_traffic,
+    tiles.l2_traffic, tiles.memory_time, tiles.kernel_time,
+]  # fmt: skip
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,207 @@
+"""Readable slow twins of the host's formulas and of the choice among kernels: plain numbers, one kernel at a time.
+
+Written from the docstrings of `pimmodel.roofline`; nothing of its code is used but the facts of the library (tiles).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pimmodel.hardware.gpu import Gpu
+from pimmodel.network.conv_shape import ConvShape
+from pimmodel.roofline import library
+
+
+def tiles_of(rows: int, cols: int, batch: int, tile_m: int, tile_n: int, splits: int) -> int:
+    """Walks over the result, a tile at a time."""
+    found = 0
+    for _ in range(batch * splits):
+        for _ in range(0, rows, tile_m):
+            for _ in range(0, cols, tile_n):
+                found += 1
+    return found
+
+
+def steps_of(depth: float, splits: int, tile_k: int) -> int:
+    """Steps of `tile_k` products until one of `splits` equal parts of the depth is summed."""
+    return math.ceil(depth / (splits * tile_k))
+
+
+def busy(tiles: int, tile_m: int, tile_n: int, products: int, resident: int, sms: int, peak: float, gpu: Gpu,
+         overhead: float) -> float:  # fmt: skip
+    """Tiles go round the SMs; the busiest one's time: products, loads of both edges of each tile, waves."""
+    busiest, rate = -(-tiles // sms), gpu.kernels.arithmetic_efficiency * peak / sms
+    products_time = 2 * tile_m * tile_n * products / rate
+    loads_time = overhead * 2 * (tile_n + tile_m) * products / rate
+    waves = -(-busiest // resident)
+    return busiest * (products_time + loads_time) + waves * gpu.kernels.wave_latency / gpu.clock
+
+
+def split(rows: float, cols: float, batch: float, splits: int, bandwidth: float, launch: float) -> float:
+    """A partial sum per split, and the result; one more kernel."""
+    if splits == 1:
+        return 0.0
+    total = 4 * rows * cols * batch  # the result, in fp32
+    for _ in range(splits):
+        total += 4 * rows * cols * batch
+    return total / bandwidth + launch
+
+
+def dram(first: float, second: float, result: float, across: int, tiles: int, wave: int, l2: float) -> float:
+    """First pass of each operand from DRAM; of the later ones, what L2 does not hold."""
+    total = result
+    for size, passes in ((first, across / wave), (second, tiles / wave)):
+        missing = size - min(size, l2)
+        total += size + max(0.0, passes - 1) * missing
+    return total
+
+
+def near(first: float, second: float, result: float, rows: int, cols: int, tile_m: int, tile_n: int) -> float:
+    """Every column of tiles reads the first operand, every row of tiles the second."""
+    total = result
+    for _ in range(0, cols, tile_n):
+        total += first
+    for _ in range(0, rows, tile_m):
+        total += second
+    return total
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel of the menu, with its time [s] and DRAM traffic [B]."""
+
+    algorithm: str
+    time: float
+    dram_bytes: float
+    tensor_cores: bool = False
+
+
+def kernels_of(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, precision: str,
+               channels_last: bool = False) -> list[Kernel]:  # fmt: skip
+    """Everything that a library could run for one task."""
+    bandwidth *= gpu.kernels.dram_efficiency
+    found = gemms(shape, phase, gpu, bandwidth, precision, channels_last)
+    if precision == "fp32":
+        found += winograds(shape, phase, gpu, bandwidth)
+    if shape.groups > 1 and shape.k // shape.groups < 8:
+        found.append(direct(shape, phase, gpu, bandwidth, 2 if precision == "fp16" else 4))
+    return found
+
+
+def tensors(shape: ConvShape, phase: str, element: int) -> tuple[float, float, float]:
+    """Bytes of first operand, second operand, result."""
+    s = shape
+    rows = set()
+    for p in range(s.p):
+        rows |= set(range(p * s.stride_h, p * s.stride_h + s.r))
+    images = s.n * s.c * s.h * s.w * element
+    read = s.n * s.c * min(s.h, len(rows)) * s.w * element
+    maps, filters = s.n * s.k * s.p * s.q * element, s.k * (s.c // s.groups) * s.r * s.s * element
+    return {"FP": (read, filters, maps), "DX": (maps, filters, images), "DW": (read, maps, filters)}[phase]
+
+
+def up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+def gemms(
+    shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, precision: str, channels_last: bool
+) -> list[Kernel]:
+    s, constants = shape, gpu.kernels
+    inputs, outputs = s.c // s.groups, s.k // s.groups
+    tensor_peak = {"fp32": None, "tf32": gpu.tf32_tensor_peak, "fp16": gpu.fp16_tensor_peak}[precision]
+    element, step, tensor, menu, peak = 4, 8, False, library.LANE_TILES, gpu.fp32_peak
+    if precision == "fp16":
+        element = 2
+        if tensor_peak is None:
+            peak *= max(1.0, gpu.fp16_vector_ratio)
+    if tensor_peak is not None:
+        align = 8 if precision == "fp16" else 4
+        fits = inputs % align == 0 and outputs % align == 0
+        if fits or (channels_last and s.groups == 1):
+            inputs, outputs = up(inputs, align), up(outputs, align)
+            menu, step, tensor, peak = library.TENSOR_TILES, 32, True, tensor_peak
+        elif precision == "fp16":
+            inputs, menu = up(inputs, 4), library.HALF_LANE_TILES
+    met = math.ceil(s.s / s.stride_w) * s.r / s.stride_h  # products of a filter that meet an output
+    rows, cols, depth = {
+        "FP": (s.n * s.p * s.q, outputs, inputs * s.r * s.s),
+        "DX": (s.n * s.h * s.w, inputs, outputs * met),
+        "DW": (inputs * s.r * s.s, outputs, s.n * s.p * s.q),
+    }[phase]
+    first, second, result = tensors(s, phase, element)
+    launch = constants.launch_factor * gpu.launch_overhead
+    found = []
+    for tile in menu:
+        if tensor and phase == "DX" and not tile.wide:
+            continue
+        for splits in library.SPLITS:
+            may_split = phase == "DW" or (phase == "FP" and tensor)
+            if splits > 1 and not (may_split and depth >= splits * step * library.LEAST_STEPS):
+                continue
+            overhead = constants.tile_overhead
+            if tensor:
+                overhead *= peak / gpu.fp32_peak * element / 4
+            count = math.ceil(rows / tile.m) * math.ceil(cols / tile.n) * splits * s.groups
+            compute = busy(count, tile.m, tile.n, step * steps_of(depth, splits, step), tile.resident, gpu.sm_count,
+                           peak, gpu, overhead)  # fmt: skip
+            if phase == "DW" and s.r * s.s == 1 and precision == "fp32":
+                compute *= constants.pointwise_gradient
+            compute += split(rows, cols, s.groups, splits, bandwidth, launch)
+            moved = dram(
+                first, second, result, math.ceil(cols / tile.n), count, tile.resident * gpu.sm_count, gpu.l2_size
+            )
+            close = near(first, second, result, rows, cols, tile.m, tile.n)
+            time = math.hypot(compute, max(moved / bandwidth, close / gpu.l2_bandwidth))
+            time += (2 if tensor and phase != "FP" else 1) * launch
+            if phase == "DX" and precision == "fp32" and s.stride_h * s.stride_w > 1:
+                time += result / bandwidth + launch
+            found.append(Kernel("implicit_gemm", time, moved, tensor))
+    return found
+
+
+def winograds(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float) -> list[Kernel]:
+    s, constants = shape, gpu.kernels
+    if (s.stride_h, s.stride_w, s.groups) != (1, 1, 1) or s.r != s.s:
+        return []
+    inputs, outputs, height, width = (s.k, s.c, s.h, s.w) if phase == "DX" else (s.c, s.k, s.p, s.q)
+    first, second, result = tensors(s, phase, 4)
+    launch = constants.launch_factor * gpu.launch_overhead
+
+    def product(rows: int, cols: int, depth: int, batch: int, tile: library.Tile) -> float:
+        count = math.ceil(rows / tile.m) * math.ceil(cols / tile.n) * batch
+        return busy(count, tile.m, tile.n, 8 * steps_of(depth, 1, 8), tile.resident, gpu.sm_count, gpu.fp32_peak,
+                    gpu, constants.tile_overhead)  # fmt: skip
+
+    found = []
+    if s.r == 3 and phase != "DW":
+        (tile,) = library.WINOGRAD_TILES
+        patches = s.n * math.ceil(height / 2) * math.ceil(width / 2)
+        moved = first + second + result
+        close = near(first, second, result, patches, outputs, tile.m, tile.n)
+        memory = max(moved / bandwidth, close / gpu.l2_bandwidth)
+        compute = product(patches, outputs, 16 * inputs, 1, tile)
+        found.append(Kernel("winograd", math.hypot(compute, memory) + launch, moved))
+    if s.r in (3, 5):
+        patches, points = s.n * math.ceil(height / 4) * math.ceil(width / 4), (4 + s.r - 1) ** 2
+        transformed = points * 4 * (patches * inputs + patches * outputs + inputs * outputs)
+        if transformed <= 2**30:
+            rows, depth = (inputs, patches) if phase == "DW" else (patches, inputs)
+            compute = min(product(rows, outputs, depth, points, tile) for tile in library.WINOGRAD_GEMM_TILES)
+            moved = constants.winograd_traffic * (2 * transformed + first + second + result)
+            found.append(Kernel("winograd_nonfused", compute + moved / bandwidth + 4 * launch, moved))
+    return found
+
+
+def direct(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, element: int) -> Kernel:
+    """One thread per output of the forward pass: the same products in all phases."""
+    s, constants = shape, gpu.kernels
+    (tile,) = library.DIRECT_TILES
+    count = math.ceil(s.n * s.p * s.q / tile.m) * math.ceil(s.k // s.groups / tile.n) * s.groups
+    products = 8 * steps_of(s.c // s.groups * s.r * s.s, 1, 8)
+    compute = busy(count, tile.m, tile.n, products, tile.resident, gpu.sm_count, gpu.fp32_peak, gpu,
+                   constants.tile_overhead)  # fmt: skip
+    moved = sum(tensors(s, phase, element))
+    memory = max(moved / bandwidth, moved / gpu.l2_bandwidth)
+    return Kernel("direct", math.hypot(compute, memory) + constants.launch_factor * gpu.launch_overhead, moved)
