@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel.dram import queueing as parts
+from pimmodel.dram.directions import changes_per_column, mixed_interval
 from pimmodel.dram.refresh import refresh_availability
 from pimmodel.dram.rows import activate_interval, row_cycle
 from pimmodel.hardware.memory import MemoryTiming, Organisation
@@ -74,7 +75,7 @@ def row_times(timing: MemoryTiming, stream: HostStream) -> RowTimes:
         row_time=cycle(1),
         visit_time=max(cycle(1), switch_row + (stream.columns - 1) * timing.tCCD_L),
         activate_gap=float(activate_interval(tRRD=timing.tRRD_S, tFAW=timing.tFAW)),
-        turnaround=max(0.0, (timing.read_to_write + wtr) / 2 - timing.tCCD_S),
+        turnaround=(timing.read_to_write + wtr) / 2,
         data=mean(timing.CL, timing.CWL) + timing.tBL,
     )
 
@@ -113,19 +114,38 @@ def _service_curve(timing: MemoryTiming, stream: HostStream, longest: int, banks
     spread = min(stream.spread, banks)
     mu = _grid(timing, stream, times, banks)
     own, waits, activates = _bank_content(timing, stream, times, banks, spread, mu)
-    q = np.arange(1.0, longest + 1)[:, None]
-    persistence = (1 - 1 / (stream.columns * spread)) / stream.substreams
-    arrival_changes = 2 * stream.write_share * (1 - stream.write_share) * (1 - persistence)
-    changes = parts.direction_changes(
-        changes=arrival_changes, queued=q, columns=float(stream.columns), banks=float(banks)
-    )
-    bus = {"service": mu, "column_gap": float(timing.tCCD_S), "changes": changes, "turnaround": times.turnaround}
-    full = parts.bus_load(**bus) >= 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bus_queue = parts.bus_wait(**bus)
-    content = np.where(full, np.inf, own + parts.ISSUE * mu + (waits + bus_queue) * (1 - parts.K_SELF / q))
-    rate, per_request = _roots(np.maximum.accumulate(content, axis=1), q[:, 0], mu, activates / mu)
+    q = np.arange(1.0, longest + 1)
+    waits += np.where(mu * timing.tCCD_S < 1, parts.bus_wait(service=mu, column_gap=float(timing.tCCD_S)), np.inf)
+    content = own + parts.ISSUE * mu + waits * (1 - parts.K_SELF / q[:, None])
+    rate, per_request = _roots(np.maximum.accumulate(content, axis=1), q, mu, activates / mu)
+    mixed = 0 < stream.write_share < 1
+    if mixed:
+        some = np.unique(np.round(np.geomspace(1, longest, 24)))  # the changes vary slowly
+        changes = np.interp(q, some, changes_per_column(
+            timing, stream, some, np.interp(some, q, 1 / per_request), times.activate_gap, times.row_time,
+            times.switch_row, banks,
+        ))  # fmt: skip
+        rate = 1 / mixed_interval(
+            pure=1 / rate, column_gap=float(timing.tCCD_S), changes=changes, turnaround=times.turnaround
+        )
+    if stream.substreams == 1 and stream.columns > 1:
+        rate = _single(timing, stream, times, spread, banks, q, rate)
+    rate = np.maximum.accumulate(rate)
     return ServiceCurve(np.concatenate([[0.0], rate]), np.concatenate([per_request[:1], per_request]))
+
+
+def _single(
+    timing: MemoryTiming, stream: HostStream, times: RowTimes, spread: int, banks: int, q: Floats, rate: Floats
+) -> Floats:
+    """Rates of a single sub-stream: those of its visit's sequence where the queue is shorter than a visit."""
+    again = spread / banks  # share of a visit's banks that the visit before has just used
+    interval = parts.single_stream_interval(
+        columns=float(stream.columns), wide=float(spread), queued=q,
+        column_gap=float(timing.tCCD_S if spread > 1 else timing.tCCD_L),
+        opening=times.opening + again * (times.switch_row - times.opening), turnaround=times.turnaround,
+        changes=2 * stream.write_share * (1 - stream.write_share), activate_gap=times.activate_gap,
+    )  # fmt: skip
+    return np.where(q < stream.columns * spread, 1 / interval, rate)
 
 
 def _grid(timing: MemoryTiming, stream: HostStream, times: RowTimes, banks: int) -> Floats:

@@ -25,16 +25,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pimmodel.dram.service import RowTimes, ServiceCurve, row_times, service_curve
+from pimmodel.dram.service import RowTimes, row_times, service_curve
 from pimmodel.formula import formula, sp
-from pimmodel.hardware.memory import MemoryTiming
 from pimmodel.pim.kernel import KernelSpeed, kernel_speed
 from pimmodel.scenario import Scenario
+from pimmodel.sharing.drain import DrainCurve, first_columns, fresh_batch
 from pimmodel.sharing.steps import StepTable, timetable
 
 Floats = NDArray[np.float64]
-
-_NEVER = 1e50  # clocks
 
 
 @formula
@@ -113,108 +111,158 @@ class Turns:
     activates_per_request: Floats
 
 
-class DrainCurve:
-    r"""First-passage times of the queue for one rate lambda: how long to drain from any backlog to any level.
+@dataclass
+class _Cycle:
+    """A cycle of turns, found by going through it a few times; arrays of the shape of the thresholds.
 
-    What arrives and what is served spread less, or more, than two Poisson streams: with variance c of theirs, the
-    chain's ratio of births to deaths becomes :math:`(\lambda_q/\mu(q))^{1/c}`, as in the diffusion with that variance.
-    Row hits leave k at a time, k requests per activate, which makes the variance of what is served k times that of
-    single departures: c = `variability` k, `variability` being 1/2 for even arrivals (no variance), 1 for random ones.
+    start : queued when the host's turn ends [1]; residual : part of the interval then left until the next arrival [1]
+    host, pim : clocks of each turn, its hand-over first [clock]; useful : of the PIM's after its first possible step
+    backlog, after, left : queued when the host begins, after its first batch, and when it ends [1]
+    first, served, rows : requests of the first batch and of the turn, rows opened by the first batch [1]
+    refresh_host, refresh_pim : clocks of refresh in the hand-over to the host, probability of one in that to the PIM
     """
 
-    def __init__(
-        self, curve: ServiceCurve, rate: float, window: int, data: float, variability: float = 1.0
-    ) -> None:  # fmt: skip
-        mu = np.maximum(curve.rate, 1e-9)
-        queued = np.arange(len(mu), dtype=float)
-        # Behind a full window a request is generated when one in flight completes.
-        births = np.minimum(rate, np.maximum(window - queued, 0) / max(data, 1e-9))
-        births[-1] = 0.0
-        passage, deaths = np.zeros(len(mu) + 1), np.zeros(len(mu) + 1)
-        for q in range(len(mu) - 1, 0, -1):
-            c = variability / curve.activates_per_request[q]
-            up = (births[q] / mu[q]) ** (1 / c)
-            net = mu[q] - births[q]
-            step = (1 - up) / net if abs(net) > 1e-6 * mu[q] else 1 / (c * mu[q])
-            if passage[q + 1] > _NEVER:  # practically never drained: only the ratio, the host's rate, matters
-                passage[q], deaths[q] = passage[q + 1], deaths[q + 1]
-            else:
-                passage[q], deaths[q] = step + up * passage[q + 1], step * mu[q] + up * deaths[q + 1]
-        self.queued = queued
-        # Sums from the top, where passages are short: differences of sums from below would lose them.
-        self.clocks = np.cumsum(passage[:0:-1])[::-1]
-        self.served = np.cumsum(deaths[:0:-1])[::-1]
+    start: Floats
+    residual: Floats
+    host: Floats
+    refresh_host: Floats
+    refresh_pim: Floats
+    last_opening: Floats  # clocks from the host's last activate of its first batch to the end of its turn
+    pim: Floats
+    useful: Floats
+    to_host: Floats
+    backlog: Floats
+    after: Floats
+    first: Floats
+    served: Floats
+    rows: Floats
 
-    def drain(self, backlog: Floats, level: Floats) -> tuple[Floats, Floats]:
-        """Clocks, and requests served in them, from `backlog` down to `level`."""
-        between = [np.interp(level, self.queued, c) - np.interp(backlog, self.queued, c)
-                   for c in (self.clocks, self.served)]  # fmt: skip
-        return np.maximum(between[0], 0), np.maximum(between[1], 0)
 
-    def level_after(self, backlog: Floats, *, clocks: Floats | None = None, requests: Floats | None = None) -> Floats:
-        """Requests queued when `clocks` have passed, or `requests` been served, since service began with `backlog`."""
-        above = self.clocks if clocks is not None else self.served
-        amount = clocks if clocks is not None else requests
-        assert amount is not None
-        reached = np.interp(backlog, self.queued, above) + amount
-        return np.asarray(np.interp(reached, above[::-1], self.queued[::-1]))
+class _TurnModel:
+    """Host and PIM turn of one scenario for arrays of thresholds; parameters as in `turn_rates`."""
+
+    def __init__(self, scenario: Scenario, low: Floats, high: Floats, limits: TurnLimits) -> None:
+        timing, organisation, stream = scenario.timing, scenario.organisation, scenario.stream
+        self.scenario, self.limits = scenario, limits
+        self.room = min(scenario.queue.window, scenario.queue.capacity)
+        self.times = row_times(timing, stream)
+        self.curve = service_curve(timing, organisation, stream, self.room)
+        self.speed = kernel_speed(
+            timing, organisation, scenario.kernel, "off" if scenario.refresh == "all-bank" else scenario.refresh
+        )
+        self.alone = kernel_speed(timing, organisation, scenario.kernel)
+        ending = self.curve.at(np.minimum(low + 1, self.room))
+        self.hand = handover(
+            scenario, self.speed, self.times, ending, ending * float(self.curve.activates_per_request[1])
+        )
+        self.low, self.goal = low, np.minimum(high, self.room)
+        self.rate = max(stream.rate, 1e-9)
+        self.mean_residual = 0.5 if stream.arrival == "even" else 1.0
+        self.drain = DrainCurve(self.curve, self.rate, scenario.queue.window, self.times.data, self.mean_residual)
+        self.steps = StepTable(timetable(timing, organisation, scenario.kernel, self.alone), 1 / self.rate)
+
+    def begin(self) -> _Cycle:
+        """A first guess: no refresh, a host turn that was long."""
+        nothing = np.zeros_like(self.low)
+        made = dict.fromkeys(_Cycle.__dataclass_fields__, nothing)
+        made |= {
+            "start": np.minimum(self.low, self.room),
+            "residual": nothing + self.mean_residual,
+            "last_opening": nothing + np.inf,
+        }
+        return _Cycle(**made)
+
+    def pim_turn(self, cycle: _Cycle) -> None:
+        """Length of the PIM's turn, and of the hand-over to the host after it."""
+        timing, hand, limits = self.scenario.timing, self.hand, self.limits
+        # Rows opened at the beginning of a short host turn still have their tRAS to wait for at its end.
+        since = np.maximum(cycle.last_opening, self.times.activate_gap / 2)
+        least = hand.to_pim + np.maximum(0, timing.tRAS - since - hand.host_wait)
+        filling = {"goal": self.goal, "start": cycle.start, "rate": self.rate, "residual": cycle.residual}
+        if np.isfinite(limits.pim_clocks):
+            cycle.pim = filled = np.maximum(least + limits.pim_clocks, (1 - cycle.start) / self.rate)
+        else:
+            pim = fill_turn(**filling, overhead=least + 1)
+            delayed = fill_turn(**filling, overhead=least + 1 + timing.tRFC)
+            pim = pim + cycle.refresh_pim * (delayed - pim)
+            cycle.pim = np.minimum(pim, least + hand.resume + limits.quota_pim / self.speed.rate)
+            filled = np.minimum(cycle.pim, fill_turn(**filling, overhead=0.0))
+        cycle.useful = filled - least - self.speed.resume
+        cycle.to_host = hand.to_host + self.steps.wait(cycle.useful) + cycle.refresh_host
+
+    def host_turn(self, cycle: _Cycle) -> None:
+        """What the host serves in its turn, how long that takes, and the level at which it ends."""
+        limits, ramp = self.limits, self.hand.ramp
+        arrived = cycle.start + self.rate * (cycle.pim + cycle.to_host + ramp) + self.mean_residual - cycle.residual
+        full = arrived >= self.scenario.queue.window
+        cycle.backlog = np.minimum(arrived, self.room)
+        floor = np.minimum(self.low, cycle.backlog)
+        fresh = fresh_batch(self.scenario, self.times, cycle.backlog)
+        wanted = np.minimum(cycle.backlog - floor, limits.quota_host)
+        first, clocks, joined = first_columns(self.scenario, self.times, fresh, wanted, full, self.mean_residual)
+        cycle.first = np.minimum(first, limits.quota_host)
+        cycle.after = np.minimum(cycle.backlog - cycle.first + joined, self.room)
+        left = floor
+        if limits.any:
+            by_clock = self.drain.level_after(cycle.after, clocks=np.maximum(limits.host_clocks - ramp - clocks, 0))
+            by_count = self.drain.level_after(cycle.after, requests=np.maximum(limits.quota_host - cycle.first, 0))
+            left = np.minimum(np.maximum(floor, np.maximum(by_clock, by_count)), cycle.after)
+        serving, served = self.drain.drain(cycle.after, left)
+        idle = np.zeros_like(left)
+        if limits.host_stays:
+            idle = np.maximum(limits.host_clocks - clocks - serving - ramp, 0)
+        cycle.start = 0.5 * (cycle.start + left) if limits.any else left
+        cycle.host = cycle.to_host + ramp + clocks + serving + idle
+        cycle.served = cycle.first + served + self.rate * idle
+        cycle.rows = cycle.first / fresh.per_row
+        opening = fresh.clocks(self.scenario.timing, fresh.requests, columns=False)
+        cycle.last_opening = cycle.host - cycle.to_host - opening
+        if self.mean_residual < 1:  # held up throughout its turn, the host begins an interval when data are through
+            late = 1 - self.rate * (clocks - self.times.data)
+            held = full & (cycle.after <= left)
+            cycle.residual = np.where(held, np.maximum(late, self.mean_residual), self.mean_residual)
+
+    def refresh(self, cycle: _Cycle) -> None:
+        """All-bank: a refresh due in one side's turn is done when that side gives the memory up."""
+        timing = self.scenario.timing
+        if self.scenario.refresh == "all-bank":
+            cycle.refresh_host = cycle.pim / timing.tREFI * timing.tRFC
+            cycle.refresh_pim = np.minimum(cycle.host / timing.tREFI, 1)
+
+    def result(self, cycle: _Cycle) -> Turns:
+        """Rates of the cycle."""
+        clocks = cycle.pim + cycle.host
+        served = np.minimum(np.minimum(cycle.served, self.rate * clocks), self.limits.quota_host)
+        level = (cycle.after + np.minimum(self.low, cycle.backlog)) / 2
+        steady = np.interp(level, self.drain.queued, self.curve.activates_per_request)
+        activates = cycle.rows + np.maximum(served - cycle.first, 0) * steady
+        late = self.steps.steps(cycle.useful - self.scenario.timing.tRFC)
+        steps = (1 - cycle.refresh_pim) * self.steps.steps(cycle.useful) + cycle.refresh_pim * late
+        steps = np.minimum(steps * self.speed.rate / self.alone.rate, self.limits.quota_pim)
+        return Turns(
+            host_rate=served / clocks,
+            pim_steps=steps / clocks,
+            cycle=clocks,
+            stall_share=1 - served / (self.rate * clocks),
+            backlog=cycle.backlog,
+            activates_per_request=activates / np.maximum(served, 1e-9),
+        )
 
 
 @dataclass(frozen=True)
-class FreshBatch:
-    """What the first row opened in each bank serves of a fresh backlog.
+class TurnLimits:
+    """What ends a turn beside the thresholds; parameters of `turn_rates`."""
 
-    requests : in the batch [1], per_row : of them per row opened [1], change : clocks per request for changes of
-    direction [clock]
-    """
+    quota_host: float
+    quota_pim: float
+    host_clocks: float
+    pim_clocks: float
+    host_stays: bool
 
-    requests: Floats
-    per_row: Floats
-    change: Floats
-
-    def clocks(self, timing: MemoryTiming, count: Floats, *, columns: bool = True) -> Floats:
-        """Clocks from the first column to number `count`: activates four by four, or (`columns`) the bus [clock]."""
-        opened = np.maximum(count - 1, 0) / self.per_row
-        rounds = np.floor(opened / 4)
-        activating = rounds * max(4 * timing.tRRD_S, timing.tFAW) + (opened - 4 * rounds) * timing.tRRD_S
-        bus = np.maximum(count - 1, 0) * timing.tCCD_S + count * self.change if columns else 0.0
-        return np.asarray(np.maximum(activating, bus))
-
-
-def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats) -> FreshBatch:
-    """The first batch of a backlog built up in a PIM turn: evenly on the sub-streams, B/S consecutive requests each."""
-    stream, banks = scenario.stream, scenario.organisation.banks
-    active = np.minimum(stream.substreams, backlog)
-    each = np.maximum(backlog / np.maximum(active, 1e-9), 1e-9)
-    wide = np.minimum(np.minimum(stream.spread, each), banks - 1e-6)
-    # `each` consecutive requests of a sub-stream, beginning anywhere in a visit, lie in so many rows.
-    rows = active * np.minimum(each, stream.spread + np.maximum(each - 1, 0) / stream.columns)
-    opened = banks * (1 - (1 - wide / banks) ** (rows / wide))
-    requests = backlog * np.minimum(1.0, opened / np.maximum(rows, 1e-9))
-    w = stream.write_share
-    visits = opened / wide
-    turns = (1 - w**visits - (1 - w) ** visits) * (2 * times.turnaround)
-    return FreshBatch(requests, requests / np.maximum(opened, 1e-9), turns / np.maximum(requests, 1e-9))
-
-
-def first_columns(
-    scenario: Scenario, times: RowTimes, fresh: FreshBatch, wanted: Floats, full: NDArray[np.bool_], residual: float
-) -> tuple[Floats, Floats, Floats]:
-    """Columns of the fresh batch until the queue is `wanted` requests shorter, at most the batch: (columns, their
-    clocks, requests that arrived meanwhile).
-
-    Behind a full window (`full`) nothing arrives before the first column's data are through, then one request per
-    request completed at most.
-    """
-    timing, rate = scenario.timing, scenario.stream.rate
-    count = np.minimum(wanted, fresh.requests)
-    for _ in range(4):
-        clocks = fresh.clocks(timing, count)
-        late = np.maximum(clocks - np.where(full, times.data, 0.0), 0)
-        behind = np.minimum(np.maximum(rate * late - residual, 0), count * late / np.maximum(clocks, 1e-9))
-        arrived = np.where(full, behind, rate * late)
-        count = np.minimum(wanted + arrived, fresh.requests)
-    return count, clocks, arrived
+    @property
+    def any(self) -> bool:
+        """Whether any limit is set."""
+        return bool(np.isfinite([self.quota_host, self.quota_pim, self.host_clocks, self.pim_clocks]).any())
 
 
 def turn_rates(
@@ -232,83 +280,15 @@ def turn_rates(
         then ends no sooner than a host request is queued
     host_stays : the host keeps its turn although nothing is queued
     """
-    stream, queue = scenario.stream, scenario.queue
-    room = min(queue.window, queue.capacity)
-    times = row_times(scenario.timing, stream)
-    curve = service_curve(scenario.timing, scenario.organisation, stream, room)
     low, high = np.broadcast_arrays(np.asarray(theta_low, float), np.asarray(theta_high, float))
-    ending = curve.at(np.minimum(low + 1, room))
-    refresh = "off" if scenario.refresh == "all-bank" else scenario.refresh
-    speed = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel, refresh)
-    alone = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel)
-    hand = handover(scenario, speed, times, ending, ending * float(curve.activates_per_request[1]))
-    goal = np.minimum(high, room)
-    rate = max(stream.rate, 1e-9)
-    even = stream.arrival == "even"
-    drain_curve = DrainCurve(curve, rate, queue.window, times.data, 0.5 if even else 1.0)
-    table = StepTable(timetable(scenario.timing, scenario.organisation, scenario.kernel, alone), 1 / rate)
-    limited = bool(np.isfinite([quota_host, quota_pim, host_clocks, pim_clocks]).any())
-    start, refreshing, refreshing_pim = np.minimum(low, room), np.zeros_like(low), np.zeros_like(low)
-    mean_residual = 0.5 if even else 1.0
-    residual = np.full_like(low, mean_residual)
-    served_clocks, opening_clocks = np.full_like(low, np.inf), np.zeros_like(low)
-    for _ in range(12 if limited else 3):
-        # Rows opened at the beginning of a short turn still have their tRAS to wait for at its end.
-        since_last = np.maximum(hand.ramp + served_clocks - opening_clocks, times.activate_gap / 2)
-        opened_late = np.maximum(0, scenario.timing.tRAS - since_last - hand.host_wait)
-        least = hand.to_pim + opened_late
-        filling = {"goal": goal, "start": start, "rate": rate, "residual": residual}
-        pim = fill_turn(**filling, overhead=least + 1)
-        delayed = fill_turn(**filling, overhead=least + 1 + scenario.timing.tRFC)
-        pim = pim + refreshing_pim * (delayed - pim)
-        pim = np.minimum(pim, least + hand.resume + quota_pim / speed.rate)
-        if np.isfinite(pim_clocks):
-            pim = np.maximum(least + pim_clocks, (1 - start) / rate)
-        useful = np.minimum(pim, fill_turn(**filling, overhead=0.0)) - least - speed.resume
-        to_host = hand.to_host + table.wait(useful) + refreshing
-        arrived = start + rate * (pim + to_host + hand.ramp) + mean_residual - residual
-        backlog = np.minimum(arrived, room)
-        floor = np.minimum(low, backlog)
-        fresh = fresh_batch(scenario, times, backlog)
-        full = arrived >= queue.window
-        first, first_clocks, joined = first_columns(
-            scenario,
-            times,
-            fresh,
-            np.minimum(backlog - floor, quota_host),
-            full,
-            mean_residual,
-        )
-        first = np.minimum(first, quota_host)
-        after = np.minimum(backlog - first + joined, room)
-        left = floor
-        if limited:
-            by_clock = drain_curve.level_after(after, clocks=np.maximum(host_clocks - hand.ramp - first_clocks, 0))
-            by_count = drain_curve.level_after(after, requests=np.maximum(quota_host - first, 0))
-            left = np.minimum(np.maximum(floor, np.maximum(by_clock, by_count)), after)
-        serving, served = drain_curve.drain(after, left)
-        idle = np.maximum(host_clocks - first_clocks - serving - hand.ramp, 0) if host_stays else np.zeros_like(low)
-        start = 0.5 * (start + left) if limited else left
-        served_clocks = first_clocks + serving + idle
-        opening_clocks = fresh.clocks(scenario.timing, fresh.requests, columns=False)
-        host = to_host + hand.ramp + served_clocks
-        cycle = pim + host
-        if scenario.refresh == "all-bank":  # a refresh due in one side's turn is done when it gives the memory up
-            refreshing = pim / scenario.timing.tREFI * scenario.timing.tRFC
-            refreshing_pim = np.minimum(host / scenario.timing.tREFI, 1)
-        if even:  # a host that was held up throughout its turn begins the next interval when its first data are through
-            late = 1 - rate * (first_clocks - times.data)
-            residual = np.where(full & (after <= left), np.maximum(late, mean_residual), mean_residual)
-    served = first + served + rate * idle
-    served = np.minimum(np.minimum(served, rate * cycle), quota_host)
-    steady = np.interp((after + floor) / 2, drain_curve.queued, curve.activates_per_request)
-    activates = first / fresh.per_row + np.maximum(served - first, 0) * steady
-    timing = scenario.timing
-    late = table.steps(useful - timing.tRFC) if scenario.refresh == "all-bank" else 0.0
-    steps = (1 - refreshing_pim) * table.steps(useful) + refreshing_pim * late
-    steps = np.minimum(steps * speed.rate / alone.rate, quota_pim)
-    per_request = activates / np.maximum(served, 1e-9)
-    return Turns(served / cycle, steps / cycle, cycle, 1 - served / (rate * cycle), backlog, per_request)
+    limits = TurnLimits(quota_host, quota_pim, host_clocks, pim_clocks, host_stays)
+    model = _TurnModel(scenario, low, high, limits)
+    cycle = model.begin()
+    for _ in range(12 if limits.any else 3):
+        model.pim_turn(cycle)
+        model.host_turn(cycle)
+        model.refresh(cycle)
+    return model.result(cycle)
 
 
 def rate_surface(scenario: Scenario, theta_low: Any, theta_high: Any, rates: Any) -> Turns:
