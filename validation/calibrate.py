@@ -15,7 +15,7 @@ from pimmodel.roofline.conv import ConvKernels, Matrix, conv_kernels
 from .measurements import KernelTime
 
 Floats = NDArray[np.float64]
-_STEPS = (0.25, -0.15)  # edges of the starting simplexes, in natural logarithms
+_STEPS = (0.25, -0.15)  # edges of the first and second starting simplex, in natural logarithms
 _ITERATIONS = 500
 
 
@@ -53,7 +53,8 @@ def calibrate(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float,
               progress: Callable[[int, int], None] | None = None) -> Calibration:  # fmt: skip
     """Constants that make mean plus median of |ln(modelled / measured)| least, precisions weighing the same.
 
-    Rows 0, 2, 4 ... of the file are fitted, the others held out. Nelder-Mead from the GPU's present constants.
+    Rows 0, 2, 4 ... of the file are fitted, the others held out. Nelder-Mead from the GPU's present constants,
+    and once more from what that finds: a simplex that has shrunk in a valley of two constants spreads again.
     """
     from scipy.optimize import minimize
 
@@ -84,10 +85,9 @@ def calibrate(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float,
 
     best = None
     for step in _STEPS:
-        simplex = np.vstack(
-            [start, start + step * np.where(np.isfinite(upper), -np.sign(step), 1.0) * np.eye(len(names))]
-        )
-        found = minimize(loss, start, method="Nelder-Mead",
+        at = start if best is None else best.x
+        simplex = np.vstack([at, at + step * np.where(np.isfinite(upper), -np.sign(step), 1.0) * np.eye(len(names))])
+        found = minimize(loss, at, method="Nelder-Mead",
                          options={"maxfev": _ITERATIONS, "adaptive": True, "initial_simplex": simplex})  # fmt: skip
         best = found if best is None or found.fun < best.fun else best
     assert best is not None

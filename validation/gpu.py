@@ -97,8 +97,9 @@ def validate_gpu(
         skipped += kernels.skipped
     if profiles:
         layers = read_profiles(profiles)
-        rows += profile_rows(Path(profiles).name, layers.rows, system)
-        skipped += layers.skipped
+        found, odd = profile_rows(Path(profiles).name, layers.rows, system)
+        rows += found
+        skipped += layers.skipped + odd
     if throughput:
         steps = read_throughput(throughput)
         found, unknown = step_rows(Path(throughput).name, steps)
@@ -159,9 +160,13 @@ def _filter(one: KernelTime) -> str:
     return f"{shape.r} x {shape.s}{stride}" + (f" groups {shape.groups}" if shape.groups > 1 else "")
 
 
-def profile_rows(data: str, layers: Sequence[LayerTime], system: System) -> list[Row]:
-    """Error of the total time of each class of layers, per network (forward plus backward, measuring overhead off)."""
-    found = profiled_layers(layers, system.gpu, host_bandwidth(system))
+def profile_rows(data: str, layers: Sequence[LayerTime], system: System) -> tuple[list[Row], list[str]]:
+    """Error of the total time of each class of layers, per network (forward plus backward, measuring overhead off).
+
+    And a sentence per layer that cannot be modelled.
+    """
+    table = profiled_layers(layers, system.gpu, host_bandwidth(system))
+    found = table.rows
     rows = []
     for network in dict.fromkeys(one.network for one in found):
         for kind in CLASSES:
@@ -170,7 +175,7 @@ def profile_rows(data: str, layers: Sequence[LayerTime], system: System) -> list
             if measured > 0:
                 error = abs(sum(sum(one.modelled) for one in chosen) / measured - 1)
                 rows.append(Row.of(data, f"{network}, {kind} total", [error], PROFILE_TARGET))
-    return rows
+    return rows, [f"{data}, {sentence}" for sentence in table.skipped]
 
 
 def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]]:

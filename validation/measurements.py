@@ -49,7 +49,7 @@ class KernelTime:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One layer of a measured profile: forward and backward time [s], bytes of its output [B]."""
+    """One layer of a measured profile: forward and backward time [s], bytes of its output [B]; `row` as above."""
 
     network: str
     batch: int
@@ -58,6 +58,7 @@ class LayerTime:
     forward: float
     backward: float
     activation_bytes: float
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,12 @@ def _kernel_line(row: int, cells: dict[str, str]) -> Iterable[KernelTime]:
     return found
 
 
-def _profile_line(_: int, cells: dict[str, str]) -> Iterable[LayerTime]:
+def _profile_line(row: int, cells: dict[str, str]) -> Iterable[LayerTime]:
     return [
         LayerTime(
             cells["network"], _count(cells, "batch", 1), cells["op"], cells["layer"],
             _number(cells, "forward_ms", least=0) * 1e-3, _number(cells, "backward_ms", least=0) * 1e-3,
-            _number(cells, "activation_bytes", least=0),
+            _number(cells, "activation_bytes", least=0), row,
         )
     ]  # fmt: skip
 

@@ -21,7 +21,7 @@ from pimmodel.network.conv_shape import ConvShape
 from pimmodel.roofline.conv import Phase, conv_kernels
 from pimmodel.roofline.streams import BLOCK_ELEMENTS, stream_time
 
-from .measurements import LayerTime
+from .measurements import LayerTime, Table
 
 FORWARD_OVERHEAD = 0.30e-3  # fixed time in each forward figure [s]; README of the tables
 CLASSES = {"CONV": ("Conv2d", "Linear"), "BN": ("BatchNorm2d",), "ReLU": ("ReLU",)}
@@ -44,32 +44,32 @@ class ProfiledLayer:
     modelled: tuple[float, float]
 
 
-def profiled_layers(layers: Sequence[LayerTime], gpu: Gpu, bandwidth: float) -> list[ProfiledLayer]:
-    """All layers of the three classes, in the order of the file.
+def profiled_layers(layers: Sequence[LayerTime], gpu: Gpu, bandwidth: float) -> Table[ProfiledLayer]:
+    """All layers of the three classes, in the order of the file; a layer whose text is none of PyTorch's is skipped.
 
     Parameters
     ----------
     layers : of one or more networks, fp32
     gpu, bandwidth : the GPU and the DRAM bandwidth of its host side, refresh taken off [B/s]
-
-    Raises
-    ------
-    PimModelError : a layer's text is none that PyTorch prints.
     """
     kinds = {op: kind for kind, ops in CLASSES.items() for op in ops}
-    found = []
+    found: Table[ProfiledLayer] = Table()
     before: LayerTime | None = None
     for layer in layers:
         previous = before.op if before is not None and before.network == layer.network else ""
         before = layer
         if layer.op not in kinds:
             continue
-        if kinds[layer.op] == "CONV":
-            modelled = _conv(layer, gpu, bandwidth, first=previous in ("", "Input"))
-        else:
-            modelled = _stream(layer, gpu, bandwidth, after_add=previous == "Add")
+        try:
+            if kinds[layer.op] == "CONV":
+                modelled = _conv(layer, gpu, bandwidth, first=previous in ("", "Input"))
+            else:
+                modelled = _stream(layer, gpu, bandwidth, after_add=previous == "Add")
+        except PimModelError as error:
+            found.skipped.append(f"data row {layer.row + 1}: {error}; line skipped")
+            continue
         measured = max(layer.forward - FORWARD_OVERHEAD, 0.0), layer.backward
-        found.append(ProfiledLayer(layer.network, kinds[layer.op], layer.layer, measured, modelled))
+        found.rows.append(ProfiledLayer(layer.network, kinds[layer.op], layer.layer, measured, modelled))
     return found
 
 
@@ -89,6 +89,10 @@ def _conv(layer: LayerTime, gpu: Gpu, bandwidth: float, *, first: bool) -> tuple
 def conv_shape_of(layer: LayerTime) -> ConvShape:
     """Shape of a Conv2d or Linear layer of a profile.
 
+    Raises
+    ------
+    PimModelError : its text is none that PyTorch prints, or its sizes do not fit together.
+
     >>> conv_shape_of(LayerTime("net", 2, "Conv2d", "Conv2d(3, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))",
     ...                         0.0, 0.0, 2 * 8 * 16 * 16 * 4))
     ConvShape(n=2, c=3, h=31, w=31, k=8, p=16, q=16, r=3, s=3, stride_h=2, stride_w=2, groups=1, bias=True)
@@ -98,20 +102,29 @@ def conv_shape_of(layer: LayerTime) -> ConvShape:
         return ConvShape(layer.batch, inputs, 1, 1, outputs, 1, 1, bias="bias=False" not in layer.layer)
     conv = _CONV.match(layer.layer)
     if not conv:
-        raise PimModelError(f"profile of {layer.network}: layer '{layer.layer}' is not as PyTorch prints it")
+        raise _odd(layer)
     *sizes, rest = conv.groups()
     c, k, r, s, stride_h, stride_w, pad_h, pad_w = (int(size or 0) for size in sizes)
     groups = int(found[1]) if (found := re.search(r"groups=(\d+)", rest)) else 1
+    if min(c, k, r, s, stride_h, stride_w, groups) < 1 or c % groups or k % groups or not layer.activation_bytes:
+        raise _odd(layer)
     p = max(1, round(math.sqrt(layer.activation_bytes / _FP32 / layer.batch / k)))
-    height, width = (p - 1) * stride_h + r - 2 * pad_h, (p - 1) * stride_w + s - 2 * pad_w
+    height, width = max(1, (p - 1) * stride_h + r - 2 * pad_h), max(1, (p - 1) * stride_w + s - 2 * pad_w)
     return ConvShape(layer.batch, c, height, width, k, p, p, r, s, stride_h, stride_w, groups,
                      "bias=False" not in rest)  # fmt: skip
+
+
+def _odd(layer: LayerTime) -> PimModelError:
+    return PimModelError(f"layer '{layer.layer}' of {layer.network} is not as PyTorch prints it")
 
 
 def _stream(layer: LayerTime, gpu: Gpu, bandwidth: float, *, after_add: bool) -> tuple[float, float]:
     """Batch norm: x; x, y forward and x, dy; x, dy, dx backward. ReLU: x, y and y, dy, dx. Add: operands, result."""
     one = layer.activation_bytes
-    if norm := _NORM.match(layer.layer):
+    if layer.op in CLASSES["BN"]:
+        norm = _NORM.match(layer.layer)
+        if not norm or not int(norm[1]):
+            raise _odd(layer)
         reached = bandwidth * gpu.kernels.dram_efficiency
         return tuple(_passes(gpu, reached, [tensors * one for tensors in passes], int(norm[1]))
                      for passes in ((1, 2), (2, 3)))  # type: ignore[return-value]  # fmt: skip
