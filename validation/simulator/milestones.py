@@ -1,0 +1,68 @@
+"""The clock loop with an eye on milestones: where in its work each side is when something that waits for it may go on.
+
+The clocks themselves are those of `engine`; this loop only decides when to stop and let `step` look around.
+"""
+
+from __future__ import annotations
+
+from . import engine, host, ownership, state
+from .jit import compiled
+
+
+@compiled
+def advance_to(states, until, requests, credit, born, steps):
+    """Simulate up to, and not including, clock `until`, or to the end of the clock that reaches a milestone.
+
+    requests, credit : the host has generated so many requests ever, and has so much credit for the next [2^-40]
+    born : no request that was generated in clock `born` or before is queued any more (-1: not looked at)
+    steps : the PIM has done so many column steps ever
+
+    Returns early when the trace is full; calling again continues.
+    """
+    s = states[0]
+    channel, p = s.channel, s.parameters
+    while channel.clock < until:
+        if p.tracing and channel.trace_length + engine.TRACE_RESERVE > state.TRACE_BUFFER:
+            return
+        clock = channel.clock
+        host.retire(s, clock)
+        if channel.phase == state.NORMAL:
+            ownership.look_at_conditions(s, clock)
+        if channel.phase != state.NORMAL:
+            ownership.proceed(s, clock)
+        if channel.phase == state.NORMAL:
+            engine.issue(s, clock)
+        host.generate(s, clock)
+        if generated(s, requests, credit) or served(s, born) or channel.pim_steps_total >= steps:
+            until = clock + 1
+        following = clock + 1
+        if p.skip:
+            following = min(until, engine.next_clock(s, clock), credit_at(s, clock, requests, credit))
+            if following > clock + 1:
+                host.pass_idle(s, following - clock - 1)
+        engine.count_owner(s, following - clock)
+        channel.clock = following
+
+
+@compiled
+def generated(s, requests, credit):
+    """True once the host has come so far with its requests."""
+    channel = s.channel
+    return channel.generated > requests or (channel.generated == requests and channel.credit >= credit)
+
+
+@compiled
+def served(s, born):
+    """True once all requests up to those of clock `born` have left the queue."""
+    if born < 0:
+        return False
+    return s.channel.queued == 0 or s.queue[s.order[0]].born > born
+
+
+@compiled
+def credit_at(s, clock, requests, credit):
+    """Clock at which the credit for the next request comes to `credit`, if the host generates on."""
+    channel, p = s.channel, s.parameters
+    if channel.generated != requests or p.credit == 0 or host.exhausted(s) or host.stalled(s):
+        return state.NEVER
+    return clock + max(1, -(-(credit - channel.credit) // p.credit))
