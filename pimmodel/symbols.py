@@ -138,6 +138,22 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "clock": SymbolInfo("memory clock", "Hz", r"f_{CK}"),
     "operations": SymbolInfo("arithmetic operations", "1", r"O", zero=True),
     "operation_rate": SymbolInfo("arithmetic operations per second of all units", "1/s", r"R_{op}"),
+    # Energy
+    "activate_bit": SymbolInfo("energy of opening and closing a row, per bit of the row", "J/bit", r"e_{act}", zero=True),
+    "bit_energy": SymbolInfo("energy of moving a bit over a part of the way", "J/bit", r"e", zero=True),
+    "row_columns": SymbolInfo("columns of a row", "1", r"C_{row}", integer=True),
+    "used_columns": SymbolInfo("columns taken per row opened", "1", r"n_u"),
+    "operation_energy": SymbolInfo("energy of one arithmetic operation", "J", r"e_{op}", zero=True),
+    "voltage": SymbolInfo("supply of the DRAM", "V", r"V_{DD}"),
+    "idle_current": SymbolInfo("current of a channel with all banks closed", "A", r"I_{2N}", zero=True),
+    "standby_current": SymbolInfo("current of a channel with a row open", "A", r"I_{3N}", zero=True),
+    "refresh_current": SymbolInfo("current of a channel during a refresh of all banks", "A", r"I_{5AB}", zero=True),
+    "board_power": SymbolInfo("power of the idle board, its memory included", "W", r"P_{idle}", zero=True),
+    "memory_power": SymbolInfo("power of the idle memory, refresh included", "W", r"P_{mem}", zero=True),
+    "power": SymbolInfo("power drawn all the time", "W", r"P_s", zero=True),
+    "step_time": SymbolInfo("time of a step", "s", r"T_{step}", zero=True),
+    "filter_edge": SymbolInfo("edge of a filter", "1", r"R", integer=True),
+    "patch_edge": SymbolInfo("edge of the patch of results that a Winograd kernel makes at once", "1", r"m", integer=True),
 }
 
 

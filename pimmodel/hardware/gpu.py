@@ -78,6 +78,9 @@ class Gpu(Description):
     tdp: Watts
     idle_power: Watts
     flop_energy: Joules = Field(description="energy of one fp32 FLOP, on-chip data movement included")
+    tensor_flop_energy: Joules | None = Field(
+        default=None, description="energy of one fp16 tensor-core FLOP, on-chip data movement included"
+    )
 
     kernels: KernelConstants = KernelConstants()
 

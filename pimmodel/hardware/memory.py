@@ -1,4 +1,4 @@
-"""One DRAM part: the timing of a (pseudo-)channel in clocks, its organisation, and its energy per bit.
+"""One DRAM part: timing of a (pseudo-)channel in clocks, organisation, energy per bit, and standby currents.
 
 Timing names are JEDEC's. Every timing is a whole number of clocks of `tCK`; description files may give a time
 instead ("14 ns"), which is rounded up to whole clocks of the part as it is clocked in the system at hand.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pimmodel.hardware.description import (
+    Amperes,
     Bytes,
     Clocks,
     Count,
@@ -16,6 +17,7 @@ from pimmodel.hardware.description import (
     Hertz,
     JoulesPerBit,
     PositiveClocks,
+    Volts,
 )
 
 
@@ -121,6 +123,25 @@ class MemoryEnergy(BaseModel):
     io: JoulesPerBit = Field(description="from the die's global I/O to the processor (TSV, interposer or board)")
 
 
+class MemoryCurrents(BaseModel):
+    """What one (pseudo-)channel draws beside its accesses: supply [V] and JEDEC's currents [A]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    VDD: Volts
+    IDD2N: Amperes = Field(description="all banks closed, clock running")
+    IDD3N: Amperes = Field(description="a row open")
+    IDD5AB: Amperes = Field(description="during a refresh of all banks")
+
+    @model_validator(mode="after")
+    def _possible(self) -> MemoryCurrents:
+        if self.IDD3N < self.IDD2N:
+            raise ValueError(f"IDD3N|{self.IDD3N:g}|at least IDD2N = {self.IDD2N:g} A")
+        if self.IDD5AB < self.IDD3N:
+            raise ValueError(f"IDD5AB|{self.IDD5AB:g}|at least IDD3N = {self.IDD3N:g} A")
+        return self
+
+
 class Memory(Description):
     """One DRAM part as clocked in a system."""
 
@@ -131,6 +152,7 @@ class Memory(Description):
     timing: MemoryTiming
     organisation: Organisation
     energy: MemoryEnergy | None = None
+    currents: MemoryCurrents | None = None
     times: dict[str, float] = Field(
         default_factory=dict, exclude=True, repr=False, description="timings given as times [s]: they follow the clock"
     )

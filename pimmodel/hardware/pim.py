@@ -47,7 +47,8 @@ class Pim(Description):
     all_bank_activate: bool = Field(description="one command opens the row in all groups at once (no tRRD/tFAW ramp)")
     mode_switch_cycles: Clocks = Field(description="clocks per direction beside tRP, to hand over the memory")
     access_energy: JoulesPerBit = Field(description="DRAM energy of a PIM access per bit")
-    operation_energy: Joules = Field(description="energy of one arithmetic operation")
+    operation_energy: Joules = Field(description="energy of one arithmetic operation, fp16")
+    fp32_operation_energy: Joules | None = Field(default=None, description="of fp32; None: as operation_energy")
 
 
 def pim_cadence(memory: Memory, pim: Pim) -> int:
