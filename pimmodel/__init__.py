@@ -23,14 +23,15 @@ _HOMES = {
     "Estimate": "pimmodel.step",
     "estimate": "pimmodel.step",
     "compare": "pimmodel.step",
+    "optimize": "pimmodel.step",
 }
-__all__ = ["Estimate", "PimModelError", "__version__", "compare", "estimate", "load_network", "load_system"]
+__all__ = ["Estimate", "PimModelError", "__version__", "compare", "estimate", "load_network", "load_system", "optimize"]
 
 if TYPE_CHECKING:
     from pimmodel.errors import PimModelError
     from pimmodel.hardware.load import load_system
     from pimmodel.load import load_network
-    from pimmodel.step import Estimate, compare, estimate
+    from pimmodel.step import Estimate, compare, estimate, optimize
 
 
 def __getattr__(name: str) -> Any:

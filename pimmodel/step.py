@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import networkx as nx
 import numpy as np
@@ -22,13 +24,31 @@ from pimmodel.units import format_quantity
 if TYPE_CHECKING:
     import pandas as pd
 
-Policy = Literal["gpu-only", "serial", "ideal"]
-POLICIES: tuple[Policy, ...] = ("gpu-only", "serial", "ideal")
-SCHEMA = "pimmodel/estimate/1"
+    from pimmodel.optimize.policies import Scheduled
+    from pimmodel.optimize.search import Objective, Optimum
+    from pimmodel.schedule.result import Schedule
+    from pimmodel.schedule.workload import Workload
+
+Policy = Literal[
+    "gpu-only", "serial", "partitioned", "uncoordinated", "time-slice", "watermark", "bypass-cap", "host-first",
+    "exclusive-single", "exclusive", "ideal",
+]  # fmt: skip
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+# Policies without a schedule: sums of task times, and the bound.
+SIMPLE: tuple[Policy, ...] = ("gpu-only", "serial", "ideal")
+SCHEMA = "pimmodel/estimate/2"
 
 _POLICY_NOTES: dict[Policy, str] = {
     "gpu-only": "all tasks on the GPU, one after another",
     "serial": "CONV on the GPU, non-CONV on the PIM, one after another",
+    "partitioned": "half of the banks for each side, shared tensors copied",
+    "uncoordinated": "host and PIM interleave freely and close each other's rows",
+    "time-slice": "exclusive access in turns of fixed length",
+    "watermark": "exclusive access; the host's turn from a high to a low mark of its queue",
+    "bypass-cap": "exclusive access; so many host columns may pass waiting PIM work",
+    "host-first": "the PIM only while no host request is queued",
+    "exclusive-single": "exclusive access in turns, the best single threshold pair for all CONV",
+    "exclusive": "exclusive access in turns, thresholds per CONV",
     "ideal": "lower bound: GPU and PIM overlap perfectly, memory shared in turns",
 }
 _BOUND_NOTES = {
@@ -77,6 +97,18 @@ class Step:
         return pim_times(self.tasks, self.system, self.options.precision)
 
     @functools.cached_property
+    def workload(self) -> Workload:
+        """The step as schedules see it: tasks whole and in chunks, and what shares the memory with what."""
+        from pimmodel.schedule.workload import workload
+
+        return workload(self.graph, self.system, self.options.precision)
+
+    @functools.cached_property
+    def optimum(self) -> Optimum:
+        """Thresholds, chunks and placement chosen for least time."""
+        return optimize_step(self)
+
+    @functools.cached_property
     def bound(self) -> Bound:
         """Lower bound over all placements and schedules."""
         return lower_bound(self.graph, self.host, self.pim, self.host_work.memory)
@@ -87,11 +119,14 @@ class Estimate:
     """Estimated time of one training step under one policy.
 
     policy : `gpu-only` and `serial` run all tasks one after another, on the GPU alone or with all PIM-eligible tasks on
-        the PIM; `ideal` is no schedule but the lower bound of all (:class:`pimmodel.schedule.bound.Bound`)
+        the PIM; `ideal` is no schedule but the lower bound of all (:class:`pimmodel.schedule.bound.Bound`); all others
+        are schedules in which host and PIM share the memory
     time : time of the step [s]
-    host_time, pim_time : busy time of GPU and PIM [s]; under `ideal` those of the split that balances the two
+    host_time, pim_time : time that the tasks of GPU and PIM take alone [s]; under `ideal` in the split that balances
+        the two
     on_pim : share of each task that the PIM does, shape (T,) [1]; fractions occur under `ideal` only
     step : the tasks and their times on both sides
+    schedule : start and end of every task; None under `gpu-only`, `serial` and `ideal`
     """
 
     policy: Policy
@@ -100,6 +135,7 @@ class Estimate:
     pim_time: float
     on_pim: Floats = field(repr=False)
     step: Step = field(repr=False)
+    schedule: Schedule | None = field(default=None, repr=False)
 
     @property
     def images_per_second(self) -> float:
@@ -130,7 +166,8 @@ class Estimate:
                 "parameters": layer.parameters, "macs": layer.macs, "training_flops": 0, "traffic_bytes": 0,
                 "forward_s": 0.0, "backward_s": 0.0, "update_s": 0.0, "runs_on": "",
             }  # fmt: skip
-        host, pim = (1 - self.on_pim) * step.host, self.on_pim * np.nan_to_num(step.pim)
+        alone = step.host if self.schedule is None else self.schedule.times  # chunks make CONV tasks longer
+        host, pim = (1 - self.on_pim) * alone, self.on_pim * np.nan_to_num(step.pim)
         for task, share, time in zip(step.tasks, self.on_pim, host + pim, strict=True):
             row = rows[task.layer]
             row[_COLUMNS.get(task.phase, "backward_s")] += float(time)
@@ -175,7 +212,7 @@ class Estimate:
             f"PIM busy       {format_quantity(self.pim_time, 's')}   ({self.pim_time / self.time:.0%})",
             f"lower bound    {format_quantity(step.bound.time, 's')}   (set by {_BOUND_NOTES[step.bound.active]})",
         ]
-        others: tuple[Policy, ...] = tuple(other for other in POLICIES[:2] if other != self.policy)
+        others: tuple[Policy, ...] = tuple(other for other in SIMPLE[:2] if other != self.policy)
         lines += [f"speedup over {other:9} {self.speedup_over(other):.3f}" for other in others]
         if self.policy != "ideal":
             lines.append(f"perfect overlap would be {self.time / step.bound.time:.3f} times as fast")
@@ -217,6 +254,7 @@ def estimate(
     precision: Precision = "fp32",
     optimizer: Optimizer = "sgd-momentum",
     fuse_activation: bool = False,
+    thresholds: str | os.PathLike[str] | None = None,
 ) -> Estimate:
     """Time of one training step.
 
@@ -224,18 +262,62 @@ def estimate(
     ----------
     network : from `load_network`
     system : from `load_system`
-    policy : "gpu-only", "serial" or "ideal"; default: the system's own
+    policy : one of `POLICIES`; default: the system's own, or "exclusive" with `thresholds`
     precision : "fp32", or "fp16" with fp32 master weights
     optimizer : "sgd", "sgd-momentum" or "adam"
     fuse_activation : whether an activation that alone follows a batch norm is computed in its passes
+    thresholds : a file of thresholds per CONV task, as `optimize` and `pimmodel optimize` write them, for "exclusive";
+        default: chosen for least time
 
     Raises
     ------
     UnknownNameError : no such policy.
     NetworkError : no such precision or optimizer, or a network that cannot be trained.
+    DescriptionError : a thresholds file that does not fit the step.
+    PimModelError : thresholds for another policy than "exclusive".
     """
     step = prepare(network, system, precision=precision, optimizer=optimizer, fuse_activation=fuse_activation)
-    return _estimate(step, policy or system.controller.policy)
+    if thresholds is None:
+        return _estimate(step, policy or system.controller.policy)
+    if policy not in (None, "exclusive"):
+        raise PimModelError(f"thresholds are given for policy '{policy}'; allowed: policy 'exclusive'")
+    from pimmodel.optimize.table import load_plan
+    from pimmodel.schedule.plan import run
+
+    return _scheduled(step, "exclusive", run(step.workload, load_plan(thresholds, step.workload)))
+
+
+def optimize(
+    network: Network,
+    system: System,
+    objective: Objective = "time",
+    *,
+    precision: Precision = "fp32",
+    optimizer: Optimizer = "sgd-momentum",
+    fuse_activation: bool = False,
+    thorough: int = 0,
+) -> Optimum:
+    """Thresholds and chunks per CONV task and placement per non-CONV task that are best for a step.
+
+    Parameters
+    ----------
+    objective : "time", "energy" or "energy-delay"
+    thorough : rounds of the search task by task; each takes seconds, and gains some tenths of a per cent
+    others : as for `estimate`
+
+    Returns
+    -------
+    Optimum with the plan, its schedule, the best single threshold pair, and the gap to the lower bound.
+    """
+    step = prepare(network, system, precision=precision, optimizer=optimizer, fuse_activation=fuse_activation)
+    return optimize_step(step, objective, thorough)
+
+
+def optimize_step(step: Step, objective: Objective = "time", thorough: int = 0) -> Optimum:
+    """`optimize` of a prepared step."""
+    from pimmodel.optimize.search import optimize_plan
+
+    return optimize_plan(step.workload, objective, thorough=thorough)
 
 
 def compare(
@@ -245,19 +327,29 @@ def compare(
     precision: Precision = "fp32",
     optimizer: Optimizer = "sgd-momentum",
     fuse_activation: bool = False,
+    policies: Sequence[Policy] = POLICIES,
 ) -> list[Estimate]:
-    """The estimates of all policies for the same step, in the order of `POLICIES`; arguments as for `estimate`."""
+    """The estimates of several policies for the same step, all by default; arguments as for `estimate`."""
     step = prepare(network, system, precision=precision, optimizer=optimizer, fuse_activation=fuse_activation)
-    return [_estimate(step, policy) for policy in POLICIES]
+    return [_estimate(step, policy) for policy in policies]
 
 
 def _estimate(step: Step, policy: str) -> Estimate:
     if policy not in POLICIES:
         raise UnknownNameError("policy", policy, POLICIES)
+    if policy not in SIMPLE:
+        from pimmodel.optimize.policies import schedule_policy
+
+        return _scheduled(step, policy, schedule_policy(step.workload, cast("Scheduled", policy), step.optimum))
     on_pim = _share_on_pim(step, policy)
     host = float(((1 - on_pim) * step.host).sum())
     pim = float((on_pim * np.nan_to_num(step.pim)).sum())
     return Estimate(policy, step.bound.time if policy == "ideal" else host + pim, host, pim, on_pim, step)
+
+
+def _scheduled(step: Step, policy: Policy, schedule: Schedule) -> Estimate:
+    host, pim = (float(schedule.times[side].sum()) for side in (~schedule.on_pim, schedule.on_pim))
+    return Estimate(policy, schedule.makespan, host, pim, schedule.on_pim.astype(float), step, schedule)
 
 
 def _share_on_pim(step: Step, policy: Policy) -> Floats:

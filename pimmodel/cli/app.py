@@ -89,6 +89,10 @@ def estimate(
     policy: Annotated[
         choices.Policy | None, typer.Option("--policy", help="Sharing policy; default: the system's.")
     ] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option("--thresholds", help="Thresholds per CONV task, from `pimmodel optimize -o FILE.yaml`."),
+    ] = None,
     format: FormatOption = choices.Format.table,
     output: OutputOption = None,
 ) -> None:
@@ -98,7 +102,8 @@ def estimate(
 
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
     options = _options_of(precision, optimizer, fuse_activation)
-    out.emit_estimate(run(net, hardware, policy.value if policy else None, **options), format.value, output)
+    result = run(net, hardware, policy.value if policy else None, **options, thresholds=thresholds)
+    out.emit_estimate(result, format.value, output)
 
 
 @app.command()
@@ -120,6 +125,34 @@ def compare(
 
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
     out.emit_comparison(run(net, hardware, **_options_of(precision, optimizer, fuse_activation)), format.value, output)
+
+
+@app.command()
+def optimize(
+    network: NetworkArgument,
+    system: SystemOption = DEFAULT_SYSTEM,
+    batch: BatchOption = None,
+    image_size: ImageOption = None,
+    precision: PrecisionOption = choices.Precision.fp32,
+    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
+    fuse_activation: FuseOption = False,
+    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    objective: Annotated[
+        choices.Objective, typer.Option("--objective", help="What to make least.")
+    ] = choices.Objective.time,
+    thorough: Annotated[
+        int, typer.Option("--thorough", min=0, help="Rounds of the search task by task; seconds each.")
+    ] = 0,
+    format: FormatOption = choices.Format.table,
+    output: OutputOption = None,
+) -> None:
+    """Choose thresholds and chunks per CONV, and where each non-CONV task runs; -o FILE.yaml for `estimate`."""
+    from pimmodel.cli import output as out
+    from pimmodel.step import optimize_step, prepare
+
+    net, hardware = _load(network, system, batch, image_size, unknown_ops)
+    step = prepare(net, hardware, **_options_of(precision, optimizer, fuse_activation))
+    out.emit_optimum(optimize_step(step, objective.value, thorough), step, format.value, output)
 
 
 @app.command("list")

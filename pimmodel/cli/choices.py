@@ -23,7 +23,23 @@ class Policy(StrEnum):
 
     gpu_only = "gpu-only"
     serial = "serial"
+    partitioned = "partitioned"
+    uncoordinated = "uncoordinated"
+    time_slice = "time-slice"
+    watermark = "watermark"
+    bypass_cap = "bypass-cap"
+    host_first = "host-first"
+    exclusive_single = "exclusive-single"
+    exclusive = "exclusive"
     ideal = "ideal"
+
+
+class Objective(StrEnum):
+    """What the optimizer makes least."""
+
+    time = "time"
+    energy = "energy"
+    energy_delay = "energy-delay"
 
 
 class UnknownOps(StrEnum):

@@ -18,7 +18,8 @@ from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:
     from pimmodel.network.network import Network
-    from pimmodel.step import Estimate
+    from pimmodel.optimize.search import Optimum
+    from pimmodel.step import Estimate, Step
 
 
 def emit(text: str, output: Path | None) -> None:
@@ -104,7 +105,7 @@ def _or_dash(value: float, unit: str) -> str:
 
 def emit_comparison(results: Sequence[Estimate], form: str, output: Path | None) -> None:
     """All policies side by side."""
-    from pimmodel.report.comparison import comparison_dict, comparison_rows
+    from pimmodel.report.comparison import comparison_dict, comparison_rows, idea_rows
 
     rows = comparison_rows(results)
     if form == "json":
@@ -123,7 +124,56 @@ def emit_comparison(results: Sequence[Estimate], form: str, output: Path | None)
         for row in rows
     ]  # fmt: skip
     headers = ("policy", "step time", "images/s", "GPU busy", "PIM busy", "vs gpu-only", "vs serial")
-    emit(table(title, headers, cells, (False,) + (True,) * 6, output), output)
+    text = table(title, headers, cells, (False,) + (True,) * 6, output)
+    if worth := idea_rows(results):
+        cells = [(row["name"], format_quantity(row["time_s"], "s"), f"{row['change']:+.1%}") for row in worth]
+        text += "\n" + table("What each idea buys: the exclusive policy with one thing less",
+                             ("variant", "step time", "change"), cells, (False, True, True), output)  # fmt: skip
+        optimum = results[0].step.optimum
+        text += f"\nno plan is shorter than the bound by more than {optimum.gap:.1%} of it"
+    emit(text, output)
+    return None
+
+
+def emit_optimum(result: Optimum, step: Step, form: str, output: Path | None) -> None:
+    """Thresholds per CONV task: a table and a summary; as YAML into a file that `estimate --thresholds` reads."""
+    from pimmodel.optimize.table import plan_rows, plan_text
+
+    work = step.workload
+    if output is not None and output.suffix in (".yaml", ".yml"):
+        emit(plan_text(work, result.plan, step.network.name), output)
+    rows = plan_rows(work, result.plan)
+    document = None if output is None or output.suffix in (".yaml", ".yml") else output
+    figures = {
+        "time_s": result.schedule.makespan, "single_pair_time_s": result.uniform_schedule.makespan,
+        "bound_s": result.bound.time, "gap": result.gap,
+    }  # fmt: skip
+    if form == "json":
+        return emit(json.dumps({"schema": "pimmodel/optimum/1", "network": step.network.name, "system": step.system.name,
+                                "objective": result.objective, **figures, "tasks": rows}, indent=2), document)  # fmt: skip
+    if form == "csv":
+        return emit(csv_text(rows), document)
+    cells = [
+        (row["task"], *(("-", "-") if not row["shares"] else (str(row["theta_low"]), str(row["theta_high"]))),
+         str(row["chunks"]))
+        for row in rows
+    ]  # fmt: skip
+    kept = sum(1 for task, on_pim in zip(work.tasks, result.plan.on_pim, strict=True)
+               if not on_pim and not task.on_host_only)  # fmt: skip
+    single = next(policy for policy, conv in zip(result.uniform.policies, work.conv, strict=True) if conv)
+    lines = [
+        table("Thresholds per CONV task (-: the PIM waits while it runs)", ("task", "theta_low", "theta_high", "chunks"),
+              cells, (False, True, True, True), document),
+        f"step time      {format_quantity(figures['time_s'], 's')}   ({result.objective} minimised,"
+        f" {result.evaluations} schedules judged)",
+        f"single pair    {format_quantity(figures['single_pair_time_s'], 's')}   (theta_low {single.theta_low},"
+        f" theta_high {single.theta_high} for all)",
+        f"lower bound    {format_quantity(figures['bound_s'], 's')}   (over all plans; the gap is {result.gap:.1%})",
+        f"on the GPU     {kept} of {int((~work.conv).sum())} non-CONV tasks",
+    ]  # fmt: skip
+    if output is not None and document is None:
+        lines.append(f"written: {output}")
+    emit("\n".join(lines), document)
     return None
 
 

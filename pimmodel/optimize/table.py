@@ -136,7 +136,7 @@ class _Reader:
 
     def task(self, node: Tree, field: str, name: str) -> int:
         if name not in self.index:
-            self.fail(node, field, Shown("no task of this step"), suggest(name, self.index))
+            self.fail(node, field, Shown("no task of this step"), suggest(name, self.index, "task"))
         return self.index[name]
 
     def entry(self, node: Tree, field: str, task: int) -> tuple[Policy, int]:

@@ -19,7 +19,7 @@ def schema(name: str) -> dict[str, Any]:
     UnknownNameError : no such document.
 
     >>> schema("estimate")["properties"]["schema"]["const"]
-    'pimmodel/estimate/1'
+    'pimmodel/estimate/2'
     """
     if name not in SCHEMAS:
         raise UnknownNameError("schema", name, SCHEMAS)

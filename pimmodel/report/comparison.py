@@ -7,7 +7,7 @@ from typing import Any
 
 from pimmodel.step import Estimate
 
-SCHEMA = "pimmodel/comparison/1"
+SCHEMA = "pimmodel/comparison/2"
 
 
 def comparison_rows(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
@@ -33,4 +33,17 @@ def comparison_dict(estimates: Sequence[Estimate]) -> dict[str, Any]:
         "schema": SCHEMA,
         **{name: head[name] for name in ("network", "system", "options", "bound_s")},
         "policies": comparison_rows(estimates),
+        "ideas": idea_rows(estimates),
     }
+
+
+def idea_rows(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
+    """What each idea of the exclusive policy is worth, one row per idea taken away; empty where it is not compared."""
+    if not any(one.policy == "exclusive" for one in estimates):
+        return []
+    from pimmodel.optimize.policies import ideas
+
+    step = estimates[0].step
+    return [
+        {"name": one.name, "time_s": one.time, "change": one.change} for one in ideas(step.workload, step.optimum)
+    ]

@@ -61,7 +61,7 @@ def test_show_and_list() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [[], ["estimate"], ["estimate", "resnet50", "--batch", "many"], ["estimate", "resnet50", "--batch", "2.5"],
-     ["estimate", "resnet50", "--policy", "exclusive"], ["estimate", "resnet50", "--precision", "fp8"],
+     ["estimate", "resnet50", "--policy", "exclusiv"], ["estimate", "resnet50", "--precision", "fp8"],
      ["estimate", "resnet50", "--bacth", "2"], ["estimate", "resnet50", "resnet18"], ["list", "disks"],
      ["estimate", "resnet50", "--format", "xml"], ["estimat", "resnet50"], ["list"], ["show"], ["-o"]],
 )  # fmt: skip

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import pimmodel as pm
 from pimmodel.cli.app import app
 from pimmodel.report import schema
+from pimmodel.step import POLICIES
 
 
 def run(*arguments: str, code: int = 0) -> str:
@@ -80,12 +81,28 @@ def test_every_option_reaches_the_estimate() -> None:
 
 
 def test_compare_in_all_formats() -> None:
-    text = run("compare", "resnet18")
-    assert [line.split()[0] for line in text.splitlines()[2:]] == ["gpu-only", "serial", "ideal"]
-    document = json.loads(run("compare", "resnet18", "--format", "json"))
+    text = run("compare", "alexnet", "--batch", "8")
+    policies, ideas = text.split("What each idea buys")
+    assert [line.split()[0] for line in policies.splitlines()[2:] if line] == list(POLICIES)
+    assert "backward pass in serial order" in ideas
+    assert "no plan is shorter than the bound by more than" in ideas
+    document = json.loads(run("compare", "alexnet", "--batch", "8", "--format", "json"))
     Draft202012Validator(schema("comparison")).validate(document)
-    rows = list(csv.DictReader(io.StringIO(run("compare", "resnet18", "--format", "csv"))))
-    assert [float(row["time_s"]) for row in rows] == [row["time_s"] for row in document["policies"]]
+    assert len(document["ideas"]) == 6
+    rows = list(csv.DictReader(io.StringIO(run("compare", "alexnet", "--batch", "8", "--format", "csv"))))
+    assert [float(row["time_s"]) for row in rows] == pytest.approx([row["time_s"] for row in document["policies"]])
+
+
+def test_optimized_thresholds_are_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "thresholds.yaml"
+    shown = json.loads(run("optimize", "alexnet", "--batch", "8", "--format", "json", "-o", str(file)))
+    arguments = ("estimate", "alexnet", "--batch", "8", "--format", "json")
+    found = json.loads(run(*arguments, "--thresholds", str(file)))
+    assert found["policy"] == "exclusive"
+    assert found["time_s"] == pytest.approx(shown["time_s"], rel=1e-12)
+    assert found["time_s"] == pytest.approx(json.loads(run(*arguments, "--policy", "exclusive"))["time_s"], rel=1e-12)
+    assert shown["bound_s"] <= shown["time_s"] <= shown["single_pair_time_s"] * (1 + 1e-12)
+    assert {row["phase"] for row in shown["tasks"]} == {"FP", "DX", "DW"}
 
 
 def test_an_onnx_file_needs_no_other_option(tmp_path: Path) -> None:
