@@ -139,7 +139,7 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "operations": SymbolInfo("arithmetic operations", "1", r"O", zero=True),
     "operation_rate": SymbolInfo("arithmetic operations per second of all units", "1/s", r"R_{op}"),
     # Energy
-    "activate_bit": SymbolInfo("energy of opening and closing a row, per bit of the row", "J/bit", r"e_{act}", zero=True),
+    "activate_bit": SymbolInfo("energy to open and close a row, per bit of it", "J/bit", r"e_{act}", zero=True),
     "bit_energy": SymbolInfo("energy of moving a bit over a part of the way", "J/bit", r"e", zero=True),
     "row_columns": SymbolInfo("columns of a row", "1", r"C_{row}", integer=True),
     "used_columns": SymbolInfo("columns taken per row opened", "1", r"n_u"),
@@ -153,7 +153,7 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "power": SymbolInfo("power drawn all the time", "W", r"P_s", zero=True),
     "step_time": SymbolInfo("time of a step", "s", r"T_{step}", zero=True),
     "filter_edge": SymbolInfo("edge of a filter", "1", r"R", integer=True),
-    "patch_edge": SymbolInfo("edge of the patch of results that a Winograd kernel makes at once", "1", r"m", integer=True),
+    "patch_edge": SymbolInfo("edge of the patch of results of a Winograd kernel", "1", r"m", integer=True),
 }
 
 
