@@ -388,7 +388,9 @@ class _Candidates:
         return choice
 
     def _or_turns(self, host: int, index: int) -> int:
-        return index if self.progress[self.keys[host], self._main_kernel(host)][self.chosen[host][index]].pim > 0 else -1
+        return (
+            index if self.progress[self.keys[host], self._main_kernel(host)][self.chosen[host][index]].pim > 0 else -1
+        )
 
     def options(self, host: int, present: int) -> list[int]:
         """Other choices of one host task, different in thresholds; none where no PIM work runs under it."""

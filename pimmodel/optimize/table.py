@@ -49,7 +49,13 @@ def plan_rows(work: Workload, plan: Plan) -> list[dict[str, Any]]:
 
 def plan_text(work: Workload, plan: Plan, network: str) -> str:
     """YAML text of a plan whose CONV tasks share by thresholds or not at all."""
-    lines = [f"schema: {SCHEMA}", f"network: {network}", f"system: {work.system.name}", f"order: {plan.order}", "tasks:"]
+    lines = [
+        f"schema: {SCHEMA}",
+        f"network: {network}",
+        f"system: {work.system.name}",
+        f"order: {plan.order}",
+        "tasks:",
+    ]
     for row in plan_rows(work, plan):
         numbers = {name: row[name] for name in _NUMBERS if row[name] is not None}
         fields = numbers if row["shares"] else {"share": "false"}

@@ -44,6 +44,4 @@ def idea_rows(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
     from pimmodel.optimize.policies import ideas
 
     step = estimates[0].step
-    return [
-        {"name": one.name, "time_s": one.time, "change": one.change} for one in ideas(step.workload, step.optimum)
-    ]
+    return [{"name": one.name, "time_s": one.time, "change": one.change} for one in ideas(step.workload, step.optimum)]
