@@ -58,8 +58,10 @@ def calibrate(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float,
     """
     from scipy.optimize import minimize
 
-    fitted = [one for one in times if one.row % 2 == 0] or list(times)
+    fitted = [one for one in times if one.row % 2 == 0]
     held_out = [one for one in times if one.row % 2 == 1]
+    if not fitted:
+        fitted, held_out = held_out, []
     names = list(field_kinds(KernelConstants))
     start = np.log([getattr(gpu.kernels, name) for name in names])
     upper = np.array([0.0 if kind.type is float and _is_share(name) else np.inf
