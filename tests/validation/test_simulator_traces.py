@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from pimmodel.validation import trace as cmd
-from pimmodel.validation.simulator import kernel_alone, kernel_time, replay, simulate
+from pimmodel.validation.simulator import kernel_alone, kernel_time, replay, run_pair, simulate
 from simulator_cases import BANKS, HBM2, kernel, scenario
 
 from pimmodel.scenario import Policy
@@ -150,3 +150,19 @@ def test_first_handover_of_exclusive():
     assert clocks(trace, cmd.PREA)[1] == 86
     assert clocks(trace, cmd.GRANT)[1] == 86 + 14 + 10
     assert clocks(trace, cmd.ACT)[0] == 110
+
+
+def test_a_host_read_is_not_starved_by_pim_writes():
+    # A read may follow a PIM write after CWL 5 + tBL 2 + tWTR_L 8 = 15 clocks, a step comes every 4: going by turns, a
+    # read that waits for nothing but steps holds the next step back. It costs at most 15 + tCCD_L 4 clocks of steps.
+    one = scenario(Policy(kind="partitioned"), pim=kernel("w"), rate=0.02, columns=1)
+    result = simulate(one, cycles=50_000, warmup=5_000)
+    assert result.host_rate == pytest.approx(0.02, rel=0.01)
+    assert (1 - 0.02 * 19) / 4 <= result.pim_step_rate <= 1 / 4
+
+
+def test_a_step_of_half_the_units_does_half_the_work():
+    # 16 units: half of them have no bank in the PIM's half, so 16 steps' work takes the 32 steps of a row. The row is
+    # opened by 8 activates 4 apart, the first step comes tRCD 14 after the last of them: 28 + 14 + 32 x 4.
+    one = scenario(Policy(kind="partitioned"), pim=kernel("r", units=16), rate=0.001)
+    assert run_pair(one, 0, 16).pim_clocks == 170

@@ -195,6 +195,16 @@ def column_ready(s, b, write):
 
 
 @compiled
+def column_own_ready(s, b, write):
+    """The same if the PIM's steps did not occupy the groups' column paths."""
+    channel, bank = s.channel, s.banks[b]
+    group = s.groups[bank.group]
+    if write:
+        return max(bank.next_wr, group.own_next_wr, channel.next_wr)
+    return max(bank.next_rd, group.own_next_rd, channel.next_rd)
+
+
+@compiled
 def host_column(s, clock, b, write):
     """Timing of RD or WR; returns the clock of its last data beat."""
     channel, p, bank = s.channel, s.parameters, s.banks[b]
@@ -205,6 +215,8 @@ def host_column(s, clock, b, write):
         channel.next_rd = max(channel.next_rd, clock + p.write_to_read_other_group)
         group.next_rd = max(group.next_rd, clock + p.write_to_read_same_group)
         group.next_wr = max(group.next_wr, clock + p.tCCD_L)
+        group.own_next_rd = max(group.own_next_rd, clock + p.write_to_read_same_group)
+        group.own_next_wr = max(group.own_next_wr, clock + p.tCCD_L)
         group.pim_next_rd = max(group.pim_next_rd, clock + p.write_to_read_same_group)
         group.pim_next_wr = max(group.pim_next_wr, clock + p.tCCD_L)
         bank.next_pre = max(bank.next_pre, clock + p.write_to_precharge)
@@ -213,6 +225,8 @@ def host_column(s, clock, b, write):
     channel.next_wr = max(channel.next_wr, clock + max(p.read_to_write, p.tCCD_S))
     group.next_rd = max(group.next_rd, clock + p.tCCD_L)
     group.next_wr = max(group.next_wr, clock + p.tCCD_L)
+    group.own_next_rd = max(group.own_next_rd, clock + p.tCCD_L)
+    group.own_next_wr = max(group.own_next_wr, clock + p.tCCD_L)
     group.pim_next_rd = max(group.pim_next_rd, clock + p.tCCD_L)
     group.pim_next_wr = max(group.pim_next_wr, clock + p.tCCD_L)
     bank.next_pre = max(bank.next_pre, clock + p.tRTP)

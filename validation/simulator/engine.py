@@ -146,13 +146,14 @@ def issue_both(s, clock, row_bus_taken):
     """Host and PIM without turns: on each bus, whoever did not go last goes first.
 
     A PIM step needs the column path of all its groups at once, which a host that keeps some group busy would never
-    leave it. So a step that waits for nothing but host columns lets the host issue no second one.
+    leave it. So a step that waits for nothing but host columns lets the host issue no second one. A host read behind
+    PIM writes waits longer than a step takes: a column that waits for nothing but steps lets the PIM issue no second.
     """
     channel = s.channel
     host_can = channel.host_col_at <= clock
     pim_can = channel.pim_col_at <= clock
     pim_next = channel.last_column_owner == cmd.HOST
-    if pim_can and (pim_next or not host_can):
+    if pim_can and (pim_next or not (host_can or channel.host_col_own_at <= clock)):
         pim.issue_column(s, clock)
         forget_plans(s)
     elif host_can and not (pim_next and channel.pim_col_own_at <= clock):

@@ -6,7 +6,7 @@ import numpy as np
 from pimmodel.validation import trace as cmd
 
 from . import commands, state
-from .commands import act_ready, column_ready, pre_ready
+from .commands import act_ready, column_own_ready, column_ready, pre_ready
 from .jit import compiled
 
 
@@ -235,6 +235,8 @@ def direction(channel, p):
 def plan(s, now):
     """Find the column and the row command that FR-FCFS issues next, and the clocks (>= now) at which it does.
 
+    `host_col_own_at` is when a column could go if the PIM's steps did not occupy the groups' column paths.
+
     Stays true until any command is issued or any request arrives. Ties go to the older request.
     """
     channel, p = s.channel, s.parameters
@@ -246,7 +248,7 @@ def plan(s, now):
     found = 0
     unseen = channel.busy_banks
     soonest = max(now, min(channel.next_rd, channel.next_wr))  # no column goes earlier, so who can go then is found
-    col_at, col = state.NEVER, -1
+    col_at, col, own_at = state.NEVER, -1, state.NEVER
     first = True
     for i in range(channel.queued):
         entry = s.queue[s.order[i]]
@@ -270,6 +272,8 @@ def plan(s, now):
                     at = max(now, column_ready(s, b, write))
                     if at < col_at:
                         col_at, col = at, i
+                    if p.policy == state.CONCURRENT:
+                        own_at = min(own_at, max(now, column_own_ready(s, b, write)))
         elif not seen & bit:
             s.candidates[found] = i
             found += 1
@@ -280,7 +284,7 @@ def plan(s, now):
             unseen -= 1
         if unseen == 0 and col_at <= soonest and not undecided & ~hit:
             break  # neither a better column nor another row command is to be found among the younger
-    channel.host_col_at, channel.host_col = col_at, col
+    channel.host_col_at, channel.host_col, channel.host_col_own_at = col_at, col, min(own_at, col_at)
     plan_row(s, now, found, hit, capped_bank)
 
 
@@ -315,7 +319,7 @@ def plan_youngest(s, now):
     entry = s.queue[s.order[channel.queued - 1]]
     b = entry.bank
     bank = s.banks[b]
-    if p.separate or channel.queued == 1 or b == channel.blocked_bank:
+    if p.separate or channel.queued == 1 or b == channel.blocked_bank or p.policy == state.CONCURRENT:
         channel.host_valid = 0
     elif bank.open_row == entry.row:
         oldest = s.queue[s.order[0]]

@@ -192,7 +192,9 @@ def run_pair(
     """
     s = _scenario_state(scenario, seed=seed, skip_idle=skip_idle, trace=False)
     p = s["parameters"][0]
-    p["host_limit"], p["pim_limit"], p["stop_when_done"] = host_requests, pim_steps, 1
+    # a step of fewer units does less of the work
+    all_steps = -(-pim_steps * scenario.kernel.units // int(p["units"])) if p["units"] else 0
+    p["host_limit"], p["pim_limit"], p["stop_when_done"] = host_requests, all_steps, 1
     if host_requests and scenario.stream.rate == 0:
         raise ValueError("a host of rate 0 never generates the requests that were asked for")
     _run(s, LIMIT)

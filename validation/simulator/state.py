@@ -96,7 +96,8 @@ CHANNEL: Final = np.dtype(
         # position of the PIM
         *_integers("pass_", "repetition", "row", "batch", "operand", "column", "row_serial", "pim_steps_total"),
         # plans: first clock at which a command can go, and which
-        *_integers("host_valid", "host_only", "host_col", "host_col_at", "host_row", "host_row_at"),
+        *_integers("host_valid", "host_only", "host_col", "host_col_at", "host_col_own_at"),
+        *_integers("host_row", "host_row_at"),
         *_integers("pim_valid", "pim_col_at", "pim_col_own_at", "pim_row_kind", "pim_row_at", "pim_row_unit"),
         *_integers("pim_row_bank", "pim_row_label"),
         *_integers("trace_length"),
@@ -119,7 +120,11 @@ BANK: Final = np.dtype(
     _integers("open_row", "owner", "served", "group", "queued", "next_act", "next_pre", "next_rd", "next_wr"),
     align=True,
 )
-GROUP: Final = np.dtype(_integers("next_act", "next_rd", "next_wr", "pim_next_rd", "pim_next_wr"), align=True)
+# next_...: a host column after columns of either side; own_next_...: after host columns alone; pim_next_...: a step
+# after host columns
+GROUP: Final = np.dtype(
+    _integers("next_act", "next_rd", "next_wr", "own_next_rd", "own_next_wr", "pim_next_rd", "pim_next_wr"), align=True
+)
 REQUEST: Final = np.dtype(
     _integers("bank", "row", "column", "write", "born", "arrival", "passed", "row_commands"), align=True
 )
