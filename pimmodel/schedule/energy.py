@@ -13,13 +13,13 @@ Every joule is counted once:
 - All the time: refresh, DRAM with rows open (IDD3N), and the board's idle power less what its idle memory draws
   (IDD2N and refresh), which that reading includes.
 
-Known error. Against measured power: not compared, none is in what we hold. The estimates among the inputs (idle power,
-FLOP energies, `models/gpus`) are good to some 20-30 %. Not in it: movement on the chip of streaming kernels (0.3 pJ/bit
-for L2 and 0.16 for L1 by AttAcc's table: 3 W at 900 GB/s), arithmetic on padding and of Winograd transforms (too low),
-leakage and clocks of a GPU that is busy but not computing (too low), rows opened again after the memory changes hands:
-under exclusive access in short turns the host opens a row for every 4 or 5 columns while both run (activates per
-request of `pimmodel.sharing`), which adds up to 0.7 pJ to the 3.59 pJ/bit of the host's traffic. Who knows the number
-passes it as `host_columns`.
+Known error. No measured power is in what we hold to compare with; the inputs marked as estimates (idle power, FLOP
+energies of `models/gpus`) have no known error. Left out, all of it making the figures too low: movement on the chip of
+streaming kernels (0.3 pJ/bit for L2 and 0.16 for L1 in AttAcc's table, 3 W at 900 GB/s); arithmetic on padding and of
+Winograd transforms; clocks and leakage of a GPU that is busy but not computing; rows opened again after the memory
+changes hands. For the last, the host opens a row for every 4 columns while both run with thresholds 16 and 58
+(`activates_per_request` of `pimmodel.sharing`), which adds 0.8 pJ to the 3.59 pJ/bit of that traffic; who knows the
+number passes it as `host_columns`.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ def task_energy(work: Workload, on_pim: Bools | None = None, *, chunks: Ints | N
         "host_column": transfer_energy(traffic=traffic, bit_energy=energy.cell + energy.column_to_group),
         "host_io": transfer_energy(traffic=traffic, bit_energy=energy.group_to_io + energy.io),
     }  # fmt: skip
-    pim = _pim_parts(work)
+    pim = dict(_pim_parts(work))
     if on_pim is not None:
         host = {name: np.where(on_pim, 0.0, values) for name, values in host.items()}
         pim = {name: np.where(on_pim, values, 0.0) for name, values in pim.items()}
