@@ -149,8 +149,8 @@ def emit_optimum(result: Optimum, step: Step, form: str, output: Path | None) ->
         "bound_s": result.bound.time, "gap": result.gap,
     }  # fmt: skip
     if form == "json":
-        return emit(json.dumps({"schema": "pimmodel/optimum/1", "network": step.network.name, "system": step.system.name,
-                                "objective": result.objective, **figures, "tasks": rows}, indent=2), document)  # fmt: skip
+        named = {"network": step.network.name, "system": step.system.name, "objective": result.objective}
+        return emit(json.dumps({"schema": "pimmodel/optimum/1", **named, **figures, "tasks": rows}, indent=2), document)
     if form == "csv":
         return emit(csv_text(rows), document)
     cells = [
@@ -162,8 +162,8 @@ def emit_optimum(result: Optimum, step: Step, form: str, output: Path | None) ->
                if not on_pim and not task.on_host_only)  # fmt: skip
     single = next(policy for policy, conv in zip(result.uniform.policies, work.conv, strict=True) if conv)
     lines = [
-        table("Thresholds per CONV task (-: the PIM waits while it runs)", ("task", "theta_low", "theta_high", "chunks"),
-              cells, (False, True, True, True), document),
+        table("Thresholds per CONV task (-: the PIM waits while it runs)",
+              ("task", "theta_low", "theta_high", "chunks"), cells, (False, True, True, True), document),
         f"step time      {format_quantity(figures['time_s'], 's')}   ({result.objective} minimised,"
         f" {result.evaluations} schedules judged)",
         f"single pair    {format_quantity(figures['single_pair_time_s'], 's')}   (theta_low {single.theta_low},"

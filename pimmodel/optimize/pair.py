@@ -68,7 +68,8 @@ def best_thresholds(
     progress = exclusive_progress(system, [rate], write_share, kernel, low, high)
     times = completion(progress, host_time, pim_time)[0]
     best = int(np.argmin(times))
-    return PairOptimum(int(low[best]), int(high[best]), bool(times[best] < (host_time + pim_time) * (1 - 1e-9)), float(times[best]),
+    shares = bool(times[best] < (host_time + pim_time) * (1 - 1e-9))
+    return PairOptimum(int(low[best]), int(high[best]), shares, float(times[best]),
                        float(progress.host[0, best]), float(progress.pim[0, best]))  # fmt: skip
 
 

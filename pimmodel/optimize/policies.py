@@ -24,7 +24,8 @@ from pimmodel.schedule.tasks import Bools, Floats
 from pimmodel.schedule.workload import Workload
 
 Scheduled = Literal[
-    "partitioned", "uncoordinated", "time-slice", "watermark", "bypass-cap", "host-first", "exclusive-single", "exclusive"
+    "partitioned", "uncoordinated", "time-slice", "watermark", "bypass-cap", "host-first", "exclusive-single",
+    "exclusive",
 ]  # fmt: skip
 SCHEDULED: tuple[Scheduled, ...] = get_args(Scheduled)
 

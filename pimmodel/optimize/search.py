@@ -2,19 +2,20 @@ r"""Thresholds per CONV, chunks per CONV and placement per non-CONV task that ma
 
 The search, each stage judged by the fluid schedule of the whole step:
 
-1. *Placement and chunks*, with the progress that pairs of whole CONV tasks have: from a few placements (all that may to the PIM;
-   those faster there; the split that balances both sides) and chunk rules (a CONV takes the most chunks that cost it
-   no more than some per cent; or the c that makes its time plus v P / c least, P being the PIM work that follows it
-   channel by channel), the best; then the rule of each phase (FP, DX, DW) on its own, and all tasks of one kind moved
-   to the other side.
-2. *Candidates* per CONV: over the whole integer grid of thresholds, those that make :math:`(1 - v\,r_P)/r_H` least for
-   several values v of PIM progress (v = 0: the host's time is all that counts; v = 1: PIM work done meanwhile counts
-   as much as host work), the thresholds that complete the CONV and the PIM work under it soonest (`pimmodel.optimize.pair`),
-   and not to share at all.
+1. *Placement and chunks*, with the progress that pairs of whole CONV tasks have: from a few placements (all that may
+   to the PIM; those faster there; the split that balances both sides) and chunk rules (a CONV takes the most chunks
+   that cost it no more than some per cent; or the c that makes its time plus v P / c least, P being the PIM work that
+   follows it channel by channel), the best; then the rule of each phase (FP, DX, DW) on its own, and all tasks of one
+   kind moved to the other side.
+2. *Candidates* per CONV: over the whole integer grid of thresholds, those that make :math:`(1 - v\,r_P)/r_H` least
+   for several values v of PIM progress (v = 0: the host's time is all that counts; v = 1: PIM work done meanwhile
+   counts as much as host work), the thresholds that complete the CONV and the PIM work under it soonest
+   (`pimmodel.optimize.pair`), and not to share at all.
 3. *Choice*: the best v for all; the best single pair for all; from the better of the two, phase by phase.
 
-With `thorough` rounds, chunks and thresholds are then also changed CONV by CONV. It is a local search: the certificate is the gap to the lower bound over all placements and schedules
-(`pimmodel.schedule.bound`), which is reported with the result. It never returns less than the best single pair gives.
+With `thorough` rounds, chunks and thresholds are then also changed CONV by CONV. It is a local search: the certificate
+is the gap to the lower bound over all placements and schedules (`pimmodel.schedule.bound`), which is reported with the
+result. It never returns less than the best single pair gives.
 """
 
 from __future__ import annotations

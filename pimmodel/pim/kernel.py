@@ -102,7 +102,8 @@ def _cache_entry(
     timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, refresh: str, first_bank: int
 ) -> str:
     """Name of a speed in the on-disk cache: of all that it depends on, the code included."""
-    code = "".join(inspect.getsource(sys.modules[name]) for name in (__name__, Recurrence.__module__, rows_of.__module__))
+    modules = (__name__, Recurrence.__module__, rows_of.__module__)
+    code = "".join(inspect.getsource(sys.modules[name]) for name in modules)
     facts = [part.model_dump_json() for part in (timing, organisation, kernel)]
     return f"kernel-speed-{hash_text('|'.join([code, *facts, refresh, str(first_bank)])):016x}.txt"
 

@@ -53,7 +53,7 @@ def test_thresholds_are_the_best_of_a_plain_search(rate: float, pim_time: float)
     kernel = pim_kernel(BATCH_NORM, V100)
     best = best_thresholds(V100, rate, 0.25, kernel, 1.0, pim_time)
     found = []
-    for low, high in ((low, high) for low in range(0, 64, 9) for high in range(low + 1, 65, 9)):
+    for low, high in ((a, b) for a in range(0, 64, 9) for b in range(a + 1, 65, 9)):
         policy = Policy(kind="exclusive", theta_low=low, theta_high=high)
         rates = ClosedForm().rates(pair_scenario(V100, rate, 0.25, kernel, policy))
         found.append(slow_completion(1.0, pim_time, max(rates.host_rate / rates.host_alone, 1e-9),

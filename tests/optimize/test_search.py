@@ -104,8 +104,8 @@ def test_ideas_name_what_is_taken_away() -> None:
 
 
 def test_partitions_copy_each_shared_tensor_once() -> None:
-    # conv0 -> bn0 -> relu0 -> conv1 -> bn1 -> relu1: the host writes y0, y1, DX's gradient and two weight gradients, and
-    # reads relu0's output (FP and DW of conv1, one copy), two gradients from the PIM, and two updated weights.
+    # conv0 -> bn0 -> relu0 -> conv1 -> bn1 -> relu1: the host writes y0, y1, DX's gradient and two weight gradients,
+    # and reads relu0's output (FP and DW of conv1, one copy), two gradients from the PIM, and two updated weights.
     network = chain(2)
     work = work_of(network, V100)
     y = 16 * 64 * 28 * 28 * 4

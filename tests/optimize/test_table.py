@@ -55,7 +55,7 @@ def test_a_task_that_is_not_listed_does_not_share(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("FP(conv9): {theta_low: 1, theta_high: 2}", "thresholds.yaml:4: field 'tasks.FP(conv9)' is no task of this step"),
+        ("FP(conv9): {theta_low: 1, theta_high: 2}", "yaml:4: field 'tasks.FP(conv9)' is no task of this step"),
         ("FP(conv1): {theta_low: 9, theta_high: 9}", ":4: field 'tasks.FP(conv1).theta_low' is 9; allowed: less than"),
         ("FP(conv1): {theta_low: 9, theta_high: 65}", "'tasks.FP(conv1).theta_high' is 65; allowed: at most 64"),
         ("FP(conv1): {theta_low: -1, theta_high: 5}", "'tasks.FP(conv1).theta_low' is -1"),
