@@ -8,7 +8,7 @@ from typing import Any
 
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.gpu import KernelConstants
-from pimmodel.hardware.load import list_descriptions
+from pimmodel.hardware.load import list_descriptions, load_system
 from pimmodel.hardware.system import System
 
 _PARTS = ("gpu", "memory", "pim")
@@ -30,6 +30,11 @@ def system_text(system: System, constants: KernelConstants, source: str) -> str:
     for part in _PARTS:
         if folder is not None and isinstance(tree[part], str) and tree[part].endswith((".yaml", ".yml")):
             tree[part] = str((folder / tree[part]).resolve())
+    if system.gpu.origin != load_system(system.origin if folder else system.name).gpu.origin:
+        # A GPU's own file, in a built-in system: the system's changes are not meant for it.
+        tree["gpu"] = str(Path(system.gpu.origin).resolve())
+        kept = {name: value for name, value in tree.get("overrides", {}).items() if not name.startswith("gpu.")}
+        tree["overrides"] = kept
     overrides = tree.setdefault("overrides", {})
     for name, value in constants.model_dump().items():
         overrides[f"gpu.kernels.{name}"] = {"value": float(f"{value:.4g}"), "source": source}

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pimmodel.validation.calibrate import calibrate, kernels_of, relative_errors
+from pimmodel.validation.calibrated import system_text
+from pimmodel.validation.gpu import TABLES, system_of
+from pimmodel.validation.measurements import KernelTime, read_kernels
 
 import pimmodel as pm
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.change import replace
 from pimmodel.hardware.gpu import Gpu, KernelConstants
 from pimmodel.roofline.host import host_bandwidth
-from pimmodel.validation.calibrate import calibrate, kernels_of, relative_errors
-from pimmodel.validation.calibrated import system_text
-from pimmodel.validation.gpu import TABLES
-from pimmodel.validation.measurements import KernelTime, read_kernels
 
 V100 = pm.load_system("v100-bankgroup-pim")
 BANDWIDTH = host_bandwidth(V100)
@@ -132,6 +132,19 @@ def test_a_users_system_with_parts_beside_it(tmp_path: Path) -> None:
     (elsewhere / "again.yaml").write_text(again, encoding="utf-8")
     assert pm.load_system(elsewhere / "again.yaml").gpu.kernels == KernelConstants()
     assert "a.csv" not in again
+
+
+def test_a_gpus_own_file(tmp_path: Path) -> None:
+    """`--gpu my-gpu.yaml`: the file that is written has that GPU, in a system with as fast a memory."""
+    from importlib.resources import files
+
+    text = (files("pimmodel.models.gpus") / "v100.yaml").read_text(encoding="utf-8")
+    (tmp_path / "gpu.yaml").write_text(text.replace("sm_count: {value: 80,", "sm_count: {value: 40,"), encoding="utf-8")
+    system = system_of(str(tmp_path / "gpu.yaml"))
+    (tmp_path / "out.yaml").write_text(system_text(system, OTHER, "fitted: a.csv"), encoding="utf-8")
+    out = pm.load_system(tmp_path / "out.yaml")
+    assert (out.gpu.sm_count, out.gpu.kernels) == (40, OTHER)
+    assert host_bandwidth(out) == BANDWIDTH
 
 
 def test_a_system_that_came_from_no_file() -> None:

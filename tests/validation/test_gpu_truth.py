@@ -9,13 +9,13 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-
-from pimmodel.hardware.gpu import KernelConstants
-from pimmodel.roofline.host import host_bandwidth
 from pimmodel.validation.gpu import TABLES, kernel_rows, step_rows, system_of, validate_gpu
 from pimmodel.validation.measurements import LayerTime, Table, Throughput, read_kernels
 from pimmodel.validation.profiles import profiled_layers
 from pimmodel.validation.report import Row
+
+from pimmodel.hardware.gpu import KernelConstants
+from pimmodel.roofline.host import host_bandwidth
 
 
 @cache

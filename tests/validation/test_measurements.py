@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pimmodel.validation.gpu import TABLES, validate_gpu
+from pimmodel.validation.measurements import read_kernels, read_profiles, read_throughput
 
 from pimmodel.errors import PimModelError
 from pimmodel.network.conv_shape import ConvShape
-from pimmodel.validation.gpu import TABLES, validate_gpu
-from pimmodel.validation.measurements import read_kernels, read_profiles, read_throughput
 
 HEADER = "precision,app,N,C,H,W,K,R,S,pad_h,pad_w,stride_h,stride_w,fwd_ms,bwd_data_ms,bwd_weight_ms"
 GOOD = "fp32,net,4,16,28,30,32,3,5,1,2,2,1,0.5,0.75,1.5"
