@@ -125,26 +125,25 @@ def layer_rows(torch: Any, timer: Timer, device: str, precision: str, sizes: Seq
         }  # fmt: skip
 
 
-def shapes_of(network: str | None, batch: int, table: Path | None) -> list[tuple[str, ConvShape, tuple[int, int]]]:
-    """Distinct CONV shapes with their padding: of a network of the zoo, or of a table."""
+def shapes_of(
+    network: str | None, batch: int, table: Path | None
+) -> tuple[list[tuple[str, ConvShape, tuple[int, int]]], list[str]]:
+    """Distinct CONV shapes of a network of the zoo or of a table, each with where it comes from and its padding.
+
+    And a sentence per line of the table that was skipped.
+    """
     found: dict[tuple[ConvShape, tuple[int, int]], str] = {}
+    skipped: list[str] = []
     if network:
         for layer in load_network(network, batch):
             if isinstance(layer.op, Conv) and layer.op.dilation == (1, 1):
                 found.setdefault((conv_shape(layer)._replace(bias=False), layer.op.padding[:2]), network)
     else:
-        path = table or Path(__file__).parent / "tables" / "gpu" / "deepbench_v100_conv.csv"
-        read_kernels(path)  # says what is wrong with it
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            for cells in csv.DictReader(file):
-                n, c, h, w, k, r, s, pad_h, pad_w, step_h, step_w = (
-                    int(cells[name])
-                    for name in ("N", "C", "H", "W", "K", "R", "S", "pad_h", "pad_w", "stride_h", "stride_w")
-                )
-                p, q = (h + 2 * pad_h - r) // step_h + 1, (w + 2 * pad_w - s) // step_w + 1
-                found.setdefault((ConvShape(n, c, h, w, k, p, q, r, s, step_h, step_w), (pad_h, pad_w)),
-                                 cells.get("app", ""))  # fmt: skip
-    return [(app, shape, padding) for (shape, padding), app in found.items()]
+        kernels = read_kernels(table or Path(__file__).parent / "tables" / "gpu" / "deepbench_v100_conv.csv")
+        skipped = kernels.skipped
+        for one in kernels.rows:
+            found.setdefault((one.shape, one.padding), one.app)
+    return [(app, shape, padding) for (shape, padding), app in found.items()], skipped
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,15 +169,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("measure_gpu: torch sees no CUDA GPU", file=sys.stderr)
         return 1
     try:
-        shapes = shapes_of(given.network, given.batch, given.table)[: given.most]
+        shapes, skipped = shapes_of(given.network, given.batch, given.table)
     except PimModelError as error:
         print(f"measure_gpu: {error}", file=sys.stderr)
         return 1
+    for sentence in skipped:
+        print(f"measure_gpu: {sentence}", file=sys.stderr)
     torch.backends.cudnn.benchmark = True
     timer = Timer(torch, given.device, given.runs)
     _write(given.output, KERNEL_HEADER, (
         conv_row(torch, timer, given.device, precision, app, shape, padding, given.layout)
-        for precision in given.precision for app, shape, padding in shapes
+        for precision in given.precision for app, shape, padding in shapes[: given.most]
     ))  # fmt: skip
     if given.layers:
         maps = MAPS[: given.most]

@@ -37,7 +37,7 @@ _THROUGHPUT_COLUMNS = ("network", "batch", "precision", "gpu", "images_per_s")
 
 @dataclass(frozen=True)
 class KernelTime:
-    """One measured CONV kernel: `row` is the data row of its file, from 0 in file order; time [s]."""
+    """One measured CONV kernel: `row` is the data row of its file, from 0 in file order; time [s]; padding (h, w)."""
 
     row: int
     precision: Matrix
@@ -45,6 +45,8 @@ class KernelTime:
     shape: ConvShape
     time: float
     channels_last: bool = False
+    padding: tuple[int, int] = (0, 0)
+    app: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,10 +181,11 @@ def _kernel_line(row: int, cells: dict[str, str]) -> Iterable[KernelTime]:
     shape = ConvShape(size["N"], size["C"], size["H"], size["W"], size["K"], p, q, size["R"], size["S"],
                       size["stride_h"], size["stride_w"], groups)  # fmt: skip
     found = [
-        KernelTime(row, precision, phase, shape, _number(cells, column, least=0, above=True) * 1e-3, layout == "NHWC")
+        KernelTime(row, precision, phase, shape, _number(cells, column, least=0, above=True) * 1e-3, layout == "NHWC",
+                   (size["pad_h"], size["pad_w"]), (cells.get("app") or "").strip())
         for column, phase in KERNEL_TIMES
         if cells[column].strip()
-    ]
+    ]  # fmt: skip
     if not found:
         raise _BadCellError(f"no time is given; allowed: at least one of {', '.join(name for name, _ in KERNEL_TIMES)}")
     return found
