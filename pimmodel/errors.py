@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHOWN = 40  # names listed where none is close
+
 
 class PimModelError(Exception):
     """Base of every error that a user can mend."""
@@ -36,7 +38,10 @@ class UnknownNameError(PimModelError):
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name, self.known = name, sorted(known)
         close = _close(name, self.known)
-        advice = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(self.known)}"
+        shown = ", ".join(self.known[:_SHOWN]) + (
+            f" and {len(self.known) - _SHOWN} more" if len(self.known) > _SHOWN else ""
+        )
+        advice = f"did you mean {' or '.join(close)}?" if close else f"known: {shown}"
         super().__init__(f"unknown {what} '{name}'; {advice}{hint}")
 
 

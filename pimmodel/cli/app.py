@@ -155,6 +155,35 @@ def optimize(
     out.emit_optimum(optimize_step(step, objective.value, thorough), step, format.value, output)
 
 
+@app.command()
+def explain(
+    network: NetworkArgument,
+    layer: Annotated[str, typer.Argument(help="A layer of it (see `pimmodel show NETWORK`).")],
+    system: SystemOption = DEFAULT_SYSTEM,
+    batch: BatchOption = None,
+    image_size: ImageOption = None,
+    precision: PrecisionOption = choices.Precision.fp32,
+    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
+    fuse_activation: FuseOption = False,
+    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    format: Annotated[choices.TextFormat, typer.Option("--format", help="Output format.")] = choices.TextFormat.text,
+    output: OutputOption = None,
+) -> None:
+    """Show why a layer takes its time: formulas with numbers, the active bound, and how far the next one is."""
+    import json
+
+    from pimmodel.cli import output as out
+    from pimmodel.report.explain import explain as explained
+    from pimmodel.report.explain import explanation_dict, explanation_text
+    from pimmodel.step import prepare
+
+    net, hardware = _load(network, system, batch, image_size, unknown_ops)
+    step = prepare(net, hardware, **_options_of(precision, optimizer, fuse_activation))
+    found = explained(step, layer)
+    as_json = format is choices.TextFormat.json
+    out.emit(json.dumps(explanation_dict(step, layer, found), indent=2) if as_json else explanation_text(found), output)
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[choices.Kind, typer.Argument(help="What to list.")],

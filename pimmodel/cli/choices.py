@@ -57,6 +57,13 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class TextFormat(StrEnum):
+    """Output formats of what is prose."""
+
+    text = "text"
+    json = "json"
+
+
 class Kind(StrEnum):
     """What can be listed."""
 

@@ -217,7 +217,8 @@ class _Search:
             seen, waiting = set(), [*consumers[task]]
             while waiting:
                 one = waiting.pop()
-                if one not in seen:
+                # What the forward pass keeps for the backward one does not follow it.
+                if one not in seen and self.work.table.backward[one] == self.work.table.backward[task]:
                     seen.add(one)
                     waiting += consumers[one]
             found[task] = sum(self.work.pim[list(seen)])
