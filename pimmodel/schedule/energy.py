@@ -407,7 +407,7 @@ def _pim_parts(work: Workload) -> dict[str, Floats]:
     pim, energy = work.system.pim, _bits(work.system)
     known: dict[Signature | None, float] = {None: np.nan}
     for one in work.signatures:
-        if one not in known:
+        if one is not None and one not in known:
             known[one] = used_columns(one, work.system)
     columns = np.array([known[one] for one in work.signatures])
     traffic = np.where(work.conv, np.nan, [float(task.bytes) for task in work.tasks])
