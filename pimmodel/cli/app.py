@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from pimmodel.cli import checks, choices, gpu_checks
+from pimmodel.cli import checks, choices, gpu_checks, network_checks
 from pimmodel.errors import PimModelError
 
 
@@ -229,4 +229,5 @@ def _options_of(precision: choices.Precision, optimizer: choices.Optimizer, fuse
 
 app.command()(checks.simulate)
 app.command()(gpu_checks.calibrate)
+checks.validate_app.command("network")(network_checks.validate_network)
 app.add_typer(checks.validate_app)

@@ -38,7 +38,7 @@ def simulate(
     from pimmodel.sharing.model import ClosedForm
 
     run = load_scenario(_scenario_path(config))
-    with _needs_numba():
+    with needs_numba():
         from pimmodel.validation.simulator.simulate import Simulator
     formula = ClosedForm().rates(run.scenario)
     simulator = Simulator(run.cycles, run.warmup, run.seed).rates(run.scenario)
@@ -99,7 +99,7 @@ def validate_dram_command(
     """Compare simulator and closed form with cycle counts of independent DRAM simulators."""
     from pimmodel.dram.replayed import list_clocks
 
-    with _needs_numba():
+    with needs_numba():
         from pimmodel.validation.dram_truth import validate_dram
     with progress_bar("streams", quiet or format is not choices.Format.table) as progress:
         rows = validate_dram(truth, progress=progress, closed_form=list_clocks)
@@ -123,7 +123,7 @@ def validate_contention_command(
     """Compare the closed forms with the reference simulator on random scenarios."""
     from pimmodel.errors import PimModelError
 
-    with _needs_numba():
+    with needs_numba():
         from pimmodel.validation import contention
     if workers < 0:
         raise PimModelError(f"--workers is {workers}; allowed: 0 or more")
@@ -173,7 +173,8 @@ def emit_rows(rows: list[Row], format: choices.Format) -> None:
 
 
 @contextmanager
-def _needs_numba() -> Iterator[None]:
+def needs_numba() -> Iterator[None]:
+    """Say what to install where numba is missing."""
     from pimmodel.errors import MissingExtraError
 
     try:

@@ -80,7 +80,8 @@ class PimChunkTask:
     needs: tuple[Need, ...] = ()
 
 
-def _all_share(host_task: int, pim_task: int) -> bool:
+def all_share(host_task: int, pim_task: int) -> bool:
+    """Every pair runs at once."""
     return True
 
 
@@ -101,7 +102,7 @@ class Step:
     stream: HostStream
     tasks: tuple[HostChunkTask | PimChunkTask, ...]
     refresh: str = "off"
-    shares: Callable[[int, int], bool] = field(default=_all_share, repr=False)
+    shares: Callable[[int, int], bool] = field(default=all_share, repr=False)
 
     def __post_init__(self) -> None:
         ranks = [task.rank for task in self.tasks if isinstance(task, PimChunkTask)]

@@ -1,0 +1,53 @@
+"""The command that puts whole training steps side by side, formula and simulator: `validate network`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pimmodel.cli import choices
+from pimmodel.cli.checks import FormatOption, QuietOption, emit_rows, needs_numba, progress_bar
+
+
+def validate_network(
+    networks: Annotated[
+        list[str] | None, typer.Argument(help="Built-in networks or .onnx files; default: six common ones.")
+    ] = None,
+    system: Annotated[str, typer.Option("--system", help="A built-in system, or a YAML file.")] = "v100-bankgroup-pim",
+    batch: Annotated[int | None, typer.Option("--batch", help="Batch size N; default 8, with --quick 1.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Batch 1, without the optimum and the sweep of thresholds.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated host.")] = 0,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write every comparison to this file.")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes; 0: one per processor.")] = 0,
+    format: FormatOption = choices.Format.table,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare step times of whole networks with the reference simulator, which runs every task on one channel."""
+    from dataclasses import replace
+
+    from pimmodel.errors import PimModelError
+
+    with needs_numba():
+        from pimmodel.validation import network
+    if workers < 0:
+        raise PimModelError(f"--workers is {workers}; allowed: 0 or more")
+    effort = network.QUICK if quick else network.FULL
+    if batch is not None:
+        effort = replace(effort, batch=batch)
+    names = networks or network.NETWORKS
+    with progress_bar("networks", quiet or format is not choices.Format.table) as progress:
+        found = network.validate_network(
+            names, system, effort=effort, seed=seed, workers=min(workers or os.cpu_count() or 1, len(names)),
+            progress=progress,
+        )  # fmt: skip
+    if csv_file:
+        try:
+            network.write_csv(found, csv_file)
+        except OSError as error:
+            raise PimModelError(f"cannot write {error.filename}: {error.strerror}") from None
+    emit_rows(network.rows(found), format)
