@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pimmodel.optimize.policies import Scheduled
     from pimmodel.optimize.search import Objective, Optimum
+    from pimmodel.schedule.energy import Energy
     from pimmodel.schedule.result import Schedule
     from pimmodel.schedule.workload import Workload
 
@@ -145,6 +146,19 @@ class Estimate:
     def speedup_over(self, policy: Policy) -> float:
         """Time of another policy over this one's, for the same step [1]."""
         return _estimate(self.step, policy).time / self.time
+
+    @functools.cached_property
+    def energy(self) -> Energy | None:
+        """Energy of the step by part; None under `ideal`, which is no schedule."""
+        from pimmodel.optimize.policies import with_copies
+        from pimmodel.schedule.energy import placed_energy, step_energy
+
+        work = self.step.workload
+        if self.policy == "ideal":
+            return None
+        if self.schedule is None:
+            return placed_energy(work, self.on_pim > 0, self.time)
+        return step_energy(with_copies(work, self.on_pim > 0) if self.policy == "partitioned" else work, self.schedule)
 
     @functools.cached_property
     def layers(self) -> pd.DataFrame:

@@ -120,11 +120,13 @@ def emit_comparison(results: Sequence[Estimate], form: str, output: Path | None)
     cells = [
         (row["policy"], format_quantity(row["time_s"], "s"), f"{row['images_per_second']:.0f}",
          _or_dash(row["host_time_s"], "s"), _or_dash(row["pim_time_s"], "s"),
-         f"{row['speedup_over_gpu_only']:.3f}", f"{row['speedup_over_serial']:.3f}")
+         f"{row['speedup_over_gpu_only']:.3f}", f"{row['speedup_over_serial']:.3f}",
+         _or_dash(row["energy_j"] or 0.0, "J"), _or_dash(row["energy_delay_js"] or 0.0, "J s"))
         for row in rows
     ]  # fmt: skip
-    headers = ("policy", "step time", "images/s", "GPU busy", "PIM busy", "vs gpu-only", "vs serial")
-    text = table(title, headers, cells, (False,) + (True,) * 6, output)
+    headers = ("policy", "step time", "images/s", "GPU busy", "PIM busy", "vs gpu-only", "vs serial", "energy",
+               "energy x time")  # fmt: skip
+    text = table(title, headers, cells, (False,) + (True,) * 8, output)
     if worth := idea_rows(results):
         cells = [(row["name"], format_quantity(row["time_s"], "s"), f"{row['change']:+.1%}") for row in worth]
         text += "\n" + table("What each idea buys: the exclusive policy with one thing less",

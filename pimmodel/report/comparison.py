@@ -11,7 +11,7 @@ SCHEMA = "pimmodel/comparison/2"
 
 
 def comparison_rows(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
-    """One row per policy: times in s, throughput in 1/s, speedups."""
+    """One row per policy: times in s, throughput in 1/s, speedups, energy in J and energy-delay in J s."""
     return [
         {
             "policy": one.policy,
@@ -21,6 +21,8 @@ def comparison_rows(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
             "pim_time_s": one.pim_time,
             "speedup_over_gpu_only": one.speedup_over("gpu-only"),
             "speedup_over_serial": one.speedup_over("serial"),
+            "energy_j": one.energy.total if one.energy else None,
+            "energy_delay_js": one.energy.delay_product if one.energy else None,
         }
         for one in estimates
     ]
