@@ -130,6 +130,14 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "chunks": SymbolInfo("chunks of channels that a task is cut into", "1", r"c", integer=True),
     "host_progress": SymbolInfo("progress of the host while both run, share of its own alone", "1", r"r", zero=True),
     "pim_progress": SymbolInfo("progress of the PIM while both run, share of its own alone", "1", r"\rho", zero=True),
+    # Two on one column path
+    "step_interval": SymbolInfo("clocks between two column steps of the kernel alone", "clock", r"\tau"),
+    "host_gap": SymbolInfo("clocks from a step to a host column", "clock", r"g_1"),
+    "step_gap": SymbolInfo("clocks from a host column to a step", "clock", r"g_2"),
+    "host_columns": SymbolInfo("host columns between two steps", "1", r"n", integer=True),
+    "pace": SymbolInfo("clocks from one host column to the next", "clock", r"s"),
+    "window_clocks": SymbolInfo("clocks before a step in which a column can have come", "clock", r"U"),
+    "least_delay": SymbolInfo("least clocks of delay once a column has come", "clock", r"b", zero=True),
     # PIM
     "units": SymbolInfo("PIM units per channel", "1", r"U", integer=True),
     "channels": SymbolInfo("memory channels", "1", r"N_{ch}", integer=True),

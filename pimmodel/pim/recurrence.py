@@ -17,6 +17,8 @@ Neglected: the command bus, but for the commands of a refresh.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +79,17 @@ def refresh_clock(due: Any, closed: Any, before: Any, tRC: Any, previous: Any, t
     return sp.Max(due, closed, before + tRC, previous + tRREFD)
 
 
+@dataclass(frozen=True)
+class Delays:
+    """What holds the steps back beside the kernel itself; see :class:`Recurrence`."""
+
+    steps: tuple[tuple[float, float], tuple[float, float]] = ((0, 0), (0, 0))
+    opening: float = 0
+
+
+NO_DELAYS = Delays()
+
+
 @dataclass
 class _Bank:
     """One bank index, in all units; clocks."""
@@ -95,12 +108,16 @@ class _Bank:
 
 @dataclass(frozen=True)
 class Progress:
-    """Column steps, clocks, refreshes, and half the sum of squared waits for rows, between two moments alike."""
+    """Column steps, clocks, refreshes, half the sum of squared waits for rows, between two moments alike.
+
+    intervals : how often which clocks lay between two steps of which directions: (clocks, write, write): count
+    """
 
     steps: int
     clocks: int
     refreshes: int
     waits: float
+    intervals: dict[tuple[float, int, int], int]
 
 
 @dataclass
@@ -109,6 +126,10 @@ class _Moment:
     clock: int = 0
     refreshes: int = 0
     waits: float = 0.0
+    intervals: Counter[tuple[float, int, int]] = field(default_factory=Counter)
+
+    def copy(self) -> _Moment:
+        return _Moment(self.steps, self.clock, self.refreshes, self.waits, Counter(self.intervals))
 
     def since(self, earlier: _Moment) -> Progress:
         return Progress(
@@ -116,6 +137,7 @@ class _Moment:
             self.clock - earlier.clock,
             self.refreshes - earlier.refreshes,
             self.waits - earlier.waits,
+            dict(self.intervals - earlier.intervals),
         )
 
 
@@ -136,11 +158,14 @@ class Recurrence:
     timing, organisation, kernel : the part and the kernel, repeated without end
     refresh : "off", "all-bank" or "per-bank"
     first_bank : lowest bank of each group that the PIM may use
+    delays : clocks that each step is held back behind one of the same or the other direction, and behind the opening of
+        its row: ((read to read, read to write), (write to read, write to write)), opening [clock]
     """
 
     def __init__(
-        self, timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, refresh: str, first_bank: int = 0
-    ) -> None:
+        self, timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, refresh: str, first_bank: int = 0,
+        delays: Delays = NO_DELAYS,
+    ) -> None:  # fmt: skip
         self.timing, self.kernel, self.refresh = timing, kernel, refresh
         units = unit_banks(organisation, kernel, first_bank)
         self.units, self.per_unit, self.all_banks = len(units), len(units[0]), organisation.banks
@@ -149,12 +174,17 @@ class Recurrence:
         place = {(bank, group): (u, j) for u, unit in enumerate(units) for j, (group, bank) in enumerate(unit)}
         self.refresh_order = [place.get(divmod(b, organisation.bank_groups)) for b in range(organisation.banks)]
         turn = timing.write_to_read_same_group if kernel.write_to_read is None else kernel.write_to_read
-        self.turn = (max(kernel.cadence, kernel.read_to_write or 0), max(kernel.cadence, turn))
+        (read_read, read_write), (write_read, write_write) = delays.steps
+        self.apart = (
+            (kernel.cadence + read_read, max(kernel.cadence, kernel.read_to_write or 0) + read_write),
+            (max(kernel.cadence, turn) + write_read, kernel.cadence + write_write),
+        )
         self.tail = (timing.tRTP, timing.write_to_precharge)
-        self.tRCD = (timing.tRCDRD, timing.tRCDWR)
+        self.tRCD = (timing.tRCDRD + delays.opening, timing.tRCDWR + delays.opening)
         self.banks = [self._closed_bank() for _ in range(self.per_unit)]
         self.slots = _Slots([_LONG_AGO] * 4, [_LONG_AGO] * organisation.bank_groups)
         self.order: list[int] = []  # bank indices in the order in which they are wanted
+        self.latest = (0, 0)  # last step: clock, direction
         self.clear = [0, 0]  # next step's clock, read and write
         self.moment = _Moment()
         self.refreshed = self.refresh_precharge = _LONG_AGO  # the last refresh, and the precharge for it
@@ -164,16 +194,16 @@ class Recurrence:
         never = [_LONG_AGO] * self.units
         return _Bank(list(never), list(never), list(never))
 
-    def run(self) -> Progress:
-        """Follow the kernel until it repeats itself, or through the largest number of refreshes."""
+    def run(self, most: int | None = None) -> Progress:
+        """Follow the kernel until it repeats itself, or through the largest number of refreshes (of one bank)."""
         rows = rows_of(self.kernel, self.per_unit)
-        most = {"off": 0, "per-bank": MOST_PER_BANK, "all-bank": MOST_ALL_BANK}[self.refresh]
+        most = {"off": 0, "per-bank": most or MOST_PER_BANK, "all-bank": MOST_ALL_BANK}[self.refresh]
         row, warm = next(rows), None
         seen: dict[tuple[Any, ...], _Moment] = {}
         while True:
             following = next(rows)
             if row.phase == 0:
-                now = _Moment(**vars(self.moment))
+                now = self.moment.copy()
                 key = self._state()
                 if key in seen and now.clock > seen[key].clock:
                     return now.since(seen[key])
@@ -205,22 +235,25 @@ class Recurrence:
     def _segment(self, row: Row, following: Row, i: int, write: int, batch: int, final: bool) -> None:
         """The columns of one segment, and the refreshes that are due before its end."""
         column, _, _, _ = self.step_formulas
-        cadence, left = self.kernel.cadence, batch
+        cadence, left = self.apart[write][write], batch
         while left:
             self._open(row, following, i, final)
             bank = self.banks[row.banks[i]]
             start = column(self.clear[write], bank.opened, self.tRCD[write])
             due = self._due()
             end = start + (left - 1) * cadence
-            done = left if due > end else max(0, -(-(due - start) // cadence))
+            done = left if due > end else max(0, math.ceil((due - start) / cadence))
             if done:
                 wait = start - min(self.clear)  # turnarounds count as waits
                 self.moment.waits += wait * wait / 2
+                self.moment.intervals[start - self.latest[0], self.latest[1], write] += 1
+                self.moment.intervals[cadence, write, write] += done - 1
                 last = start + (done - 1) * cadence
+                self.latest = (last, write)
                 left -= done
                 self.moment.steps += done
                 bank.last = last + self.tail[write]
-                self.clear[write], self.clear[1 - write] = last + cadence, last + self.turn[write]
+                self.clear = [last + self.apart[write][0], last + self.apart[write][1]]
                 if not left:
                     self.moment.clock = last + 1
                     bank.spent = final or (self.kernel.placement == "same" and len(row.banks) > 1)

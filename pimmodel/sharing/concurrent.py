@@ -1,11 +1,8 @@
 r"""Host and PIM on one channel at the same time: `partitioned` banks, and `uncoordinated` access to all banks.
 
-Both sides use the column path of every bank group: a host column keeps a PIM step away for tCCD_L and the other way
-round, and the two alternate when both wait, so that a PIM under a host of x columns per clock makes at most
-(1 - x tCCD_L)/tCCD_L steps per clock, and a host beside a PIM that never pauses at most 1/(2 tCCD_L) columns.
-Uncoordinated, each also closes the other's rows.
-
-These are first-order forms; their error is reported by `pimmodel validate contention` under pair times.
+`partitioned`: see `pimmodel.sharing.partition`. `uncoordinated` is a first-order form only: a PIM under a host of x
+columns per clock makes at most (1 - x tCCD_L)/tCCD_L steps per clock, a host beside a PIM that never pauses at most
+1/(2 tCCD_L) columns, and each closes the other's rows. Their errors: `pimmodel validate contention`, pair times.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from pimmodel.dram.service import row_times, service_curve, sustained_rate
 from pimmodel.formula import formula, sp
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import Rates, Scenario
+from pimmodel.sharing.partition import partitioned
 
 
 @formula
@@ -44,30 +42,41 @@ def row_interference(activates: Any, overhead: Any) -> Any:
 
 def concurrent_rates(scenario: Scenario, host_alone: float, pim_alone: float) -> Rates:
     """Rates under `partitioned` or `uncoordinated`."""
-    timing, organisation, kernel = scenario.timing, scenario.organisation, scenario.kernel
-    per_unit = organisation.banks // kernel.units
-    partitioned = scenario.policy.kind == "partitioned"
-    banks = organisation.banks // 2 if partitioned else organisation.banks
-    sustained = sustained_rate(timing, organisation, scenario.stream, scenario.queue.window, scenario.refresh, banks,
-                               scenario.queue.capacity)  # fmt: skip
-    first_bank = organisation.banks_per_group - organisation.banks_per_group // 2 if partitioned else 0
-    speed = kernel_speed(timing, organisation, kernel, scenario.refresh, first_bank)
-    host = min(scenario.stream.rate, sustained, 1 / (2 * timing.tCCD_L))
-    curve = service_curve(timing, organisation, scenario.stream, scenario.queue.window, banks)
-    activates = float(curve.activates_per_request[min(scenario.queue.window, len(curve.rate) - 1) // 2])
-    steps = float(shared_column_path(service=host, tCCD_L=float(timing.tCCD_L), work_rate=speed.rate))
-    if partitioned:
-        # Units whose banks all lie in the host's half are idle.
-        steps *= 1.0 if per_unit > 1 else 0.5
+    if scenario.policy.kind == "partitioned":
+        beside = partitioned(scenario)
+        host, steps, activates = beside.host, beside.pim, beside.activates
     else:
-        times = row_times(timing, scenario.stream)
-        used = min(1.0, max(len(one.operands) for one in kernel.passes) / per_unit)
-        lost = times.row_time + timing.tRP + speed.resume
-        steps *= float(row_interference(activates=host * activates * used, overhead=lost))
-        openings = steps / (kernel.columns_per_row if kernel.placement == "distinct" else kernel.registers)
-        host *= float(row_interference(activates=openings * used / max(1, scenario.stream.spread), overhead=lost / 8))
+        host, steps, activates = _uncoordinated(scenario)
     return Rates(
-        host_rate=host, host_alone=host_alone, pim_rate=min(1.0, steps / pim_alone), pim_alone=pim_alone,
+        host_rate=host, host_alone=host_alone, pim_rate=steps / pim_alone, pim_alone=pim_alone,
         switches_per_kilocycle=0.0, activates_per_request=activates,
         host_stall_share=max(0.0, 1 - host / max(scenario.stream.rate, 1e-12)),
     )  # fmt: skip
+
+
+def rates_when_left(scenario: Scenario, rates: Rates) -> tuple[float, float]:
+    """Rates of host and PIM once the other has finished; under `partitioned` each stays in its banks [1/clock]."""
+    if scenario.policy.kind == "partitioned":
+        beside = partitioned(scenario)
+        return beside.host_alone, beside.pim_alone
+    return rates.host_alone, rates.pim_alone
+
+
+def _uncoordinated(scenario: Scenario) -> tuple[float, float, float]:
+    """Host requests and column steps per clock, and host activates per request."""
+    timing, organisation, kernel = scenario.timing, scenario.organisation, scenario.kernel
+    per_unit = organisation.banks // kernel.units
+    sustained = sustained_rate(timing, organisation, scenario.stream, scenario.queue.window, scenario.refresh,
+                               capacity=scenario.queue.capacity)  # fmt: skip
+    speed = kernel_speed(timing, organisation, kernel, scenario.refresh)
+    host = min(scenario.stream.rate, sustained, 1 / (2 * timing.tCCD_L))
+    curve = service_curve(timing, organisation, scenario.stream, scenario.queue.window)
+    activates = float(curve.activates_per_request[min(scenario.queue.window, len(curve.rate) - 1) // 2])
+    steps = float(shared_column_path(service=host, tCCD_L=float(timing.tCCD_L), work_rate=speed.rate))
+    times = row_times(timing, scenario.stream)
+    used = min(1.0, max(len(one.operands) for one in kernel.passes) / per_unit)
+    lost = times.row_time + timing.tRP + speed.resume
+    steps *= float(row_interference(activates=host * activates * used, overhead=lost))
+    openings = steps / (kernel.columns_per_row if kernel.placement == "distinct" else kernel.registers)
+    host *= float(row_interference(activates=openings * used / max(1, scenario.stream.spread), overhead=lost / 8))
+    return host, steps, activates

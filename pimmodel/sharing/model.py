@@ -10,7 +10,7 @@ import numpy as np
 from pimmodel.dram.service import service_curve, sustained_rate
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import Policy, Rates, Scenario
-from pimmodel.sharing.concurrent import concurrent_rates
+from pimmodel.sharing.concurrent import concurrent_rates, rates_when_left
 from pimmodel.sharing.turns import Turns, turn_rates
 
 
@@ -112,6 +112,8 @@ def pair_time(scenario: Scenario, host_requests: int, pim_steps: int) -> PairTim
         return PairTime(pim_alone + host_alone, pim_alone)
     host_shared = host_requests / rates.host_rate if rates.host_rate > 0 else math.inf
     pim_shared = pim_alone / rates.pim_rate if rates.pim_rate > 0 else math.inf
+    left = rates_when_left(scenario, rates)
+    host_alone, pim_alone = host_requests / left[0], pim_steps / left[1]
     if math.isinf(host_shared) and math.isinf(pim_shared):
         return PairTime(math.inf, math.inf)
     if host_shared <= pim_shared:
