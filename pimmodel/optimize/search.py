@@ -130,15 +130,23 @@ class _Search:
 
     def __init__(self, work: Workload, order: Order, judge: Judge) -> None:
         self.work, self.order, self.judge, self.evaluations = work, order, judge, 0
+        self.seen: dict[tuple[bytes, bytes], float] = {}  # of the preliminary progress
 
     def value(self, plan: Plan, rates: PairRates) -> float:
         """The judge's figure of a plan under given progress of pairs."""
         self.evaluations += 1
         return self.judge(run(self.work, plan, rates=rates))
 
+    def first_value(self, plan: Plan, rates: PairRates) -> float:
+        """`value` under the preliminary progress, where different rules often make the same plan."""
+        key = plan.on_pim.tobytes(), plan.chunks.tobytes()
+        if key not in self.seen:
+            self.seen[key] = self.value(plan, rates)
+        return self.seen[key]
+
     def best(self, plans: Iterable[Plan], rates: PairRates) -> tuple[float, Plan]:
         """The best of some plans."""
-        return min(((self.value(plan, rates), plan) for plan in plans), key=lambda one: one[0])
+        return min(((self.first_value(plan, rates), plan) for plan in plans), key=lambda one: one[0])
 
     # Placement and chunks
 
@@ -159,13 +167,13 @@ class _Search:
             value, plan = min((value, plan), self.best(trials, rates), key=lambda one: one[0])
         for on_pim in self._moves(plan.on_pim):
             moved = self._plan(on_pim, plan.chunks)
-            if (found := self.value(moved, rates)) < value:
+            if (found := self.first_value(moved, rates)) < value:
                 value, plan = found, moved
         for _ in range(passes):
             for task in self._longest():
                 for chunks in self._neighbours(plan.chunks, task):
                     changed = replace(plan, chunks=chunks)
-                    if (found := self.value(changed, rates)) < value:
+                    if (found := self.first_value(changed, rates)) < value:
                         value, plan = found, changed
         return plan
 
