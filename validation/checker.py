@@ -53,14 +53,23 @@ def check_channel(
     timing: MemoryTiming,
     organisation: Organisation,
     *,
+    kernel: PimKernel | None = None,
     refresh: str = "off",
+    takes_turns: bool = False,
     end: int | None = None,
     activate_clocks: int = 1,
 ) -> list[Violation]:
-    """Violations of a trace that holds host commands only, such as a replayed request stream's."""
-    commands = read_commands(trace, organisation, None)
-    found = _check(commands, timing, organisation, None, activate_clocks)
-    found += check_refresh(commands, Refresh(timing, organisation, refresh, takes_turns=False), end)
+    """Violations of the channel's own rules: timing, states of banks, buses, refresh; not of a sharing policy.
+
+    For a trace without a policy, such as a replayed request stream's, or with several, such as a whole step's.
+
+    kernel : any of the PIM's, which differ in their passes at most; None: the trace holds host commands only
+    takes_turns : whether the memory changes hands, so that a refresh may be postponed
+    """
+    commands = read_commands(trace, organisation, kernel)
+    found = _check(commands, timing, organisation, kernel, activate_clocks)
+    mode_switch = kernel.mode_switch if kernel is not None else 0
+    found += check_refresh(commands, Refresh(timing, organisation, refresh, takes_turns, mode_switch), end)
     return sorted(found, key=lambda violation: violation.clock)
 
 

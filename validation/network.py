@@ -164,6 +164,20 @@ def compare_network(
     return found
 
 
+def check_names(names: Sequence[str], system: str, batch: int) -> None:
+    """Look at all names before the first long run.
+
+    Raises
+    ------
+    PimModelError : no network, an unknown network or system, or a batch that cannot be.
+    """
+    if not names:
+        raise PimModelError("no network to validate")
+    load_system(system)
+    for name in names:
+        load_network(name, batch, None, "error")
+
+
 def validate_network(
     names: Sequence[str] = NETWORKS,
     system: str = "v100-bankgroup-pim",
@@ -184,10 +198,7 @@ def validate_network(
     workers : processes
     progress : called with (networks done, all)
     """
-    if not names:
-        raise PimModelError("no network to validate")
-    for name in names:  # all names are looked at before the first long run
-        load_network(name, effort.batch, None, "error")
+    check_names(names, system, effort.batch)
     one = partial(compare_network, system=system, effort=effort, seed=seed)
     found: list[Comparison] = []
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:

@@ -40,6 +40,7 @@ def validate_network(
     if batch is not None:
         effort = replace(effort, batch=batch)
     names = networks or network.NETWORKS
+    network.check_names(names, system, effort.batch)
     with progress_bar("networks", quiet or format is not choices.Format.table) as progress:
         found = network.validate_network(
             names, system, effort=effort, seed=seed, workers=min(workers or os.cpu_count() or 1, len(names)),
