@@ -184,6 +184,37 @@ def explain(
     out.emit(json.dumps(explanation_dict(step, layer, found), indent=2) if as_json else explanation_text(found), output)
 
 
+@app.command()
+def timeline(
+    network: NetworkArgument,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="FILE.json for chrome://tracing or Perfetto; .png, .svg, .pdf: a picture."),
+    ],
+    system: SystemOption = DEFAULT_SYSTEM,
+    batch: BatchOption = None,
+    image_size: ImageOption = None,
+    precision: PrecisionOption = choices.Precision.fp32,
+    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
+    fuse_activation: FuseOption = False,
+    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    policy: Annotated[
+        choices.Policy, typer.Option("--policy", help="A policy with a schedule.")
+    ] = choices.Policy.exclusive,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option("--thresholds", help="Thresholds per CONV task, from `pimmodel optimize -o FILE.yaml`."),
+    ] = None,
+) -> None:
+    """Write what GPU, PIM and memory do when, as a trace or a picture."""
+    from pimmodel.cli import output as out
+    from pimmodel.step import estimate as run
+
+    net, hardware = _load(network, system, batch, image_size, unknown_ops)
+    options = _options_of(precision, optimizer, fuse_activation)
+    out.emit_timeline(run(net, hardware, policy.value, **options, thresholds=thresholds), output)
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[choices.Kind, typer.Argument(help="What to list.")],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pimmodel.cli.table import table
-from pimmodel.errors import PimModelError
+from pimmodel.errors import MissingExtraError, PimModelError
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -176,6 +176,35 @@ def emit_optimum(result: Optimum, step: Step, form: str, output: Path | None) ->
     if output is not None and document is None:
         lines.append(f"written: {output}")
     emit("\n".join(lines), document)
+    return None
+
+
+def emit_timeline(result: Estimate, output: Path) -> None:
+    """A schedule as Chrome trace (.json) or picture."""
+    from pimmodel.report.timeline import chrome_trace, gantt
+    from pimmodel.step import POLICIES, SIMPLE
+
+    if result.schedule is None:
+        known = ", ".join(one for one in POLICIES if one not in SIMPLE)
+        raise PimModelError(f"--policy is {result.policy}, which has no schedule; allowed: {known}")
+    form = output.suffix.lower().removeprefix(".")
+    if form == "json":
+        return emit(json.dumps(chrome_trace(result.schedule)), output)
+    if form not in ("png", "svg", "pdf"):
+        raise PimModelError(f"--output is {output}; allowed: a file that ends in .json, .png, .svg or .pdf")
+    try:
+        figure = gantt(result.schedule)
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise MissingExtraError("a picture", "plot") from None
+    draft = output.with_name(f".{output.name}.part")
+    try:
+        figure.savefig(draft, format=form, dpi=150)
+        draft.replace(output)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise PimModelError(f"cannot write {output}: {error.strerror or error}") from None
     return None
 
 

@@ -49,7 +49,8 @@ _PRELIMINARY_VALUE = 3  # of _VALUES: progress of pairs while placement and chun
 _VALUES = (0.0, 0.4, 0.7, 0.85, 0.95, 1.0)
 _CHUNK_COSTS = (0.0, 0.03)
 _DRAIN_VALUES = (0.25, 0.5, 0.8, 1.2)
-_UNIFORM = 4  # single pairs tried on the whole step
+_MATTERS = 0.01  # share of the step's time below which a kind of tasks is not tried on the other side
+_UNIFORM = 3  # single pairs tried on the whole step
 _PHASES = ("FP", "DX", "DW")
 
 HostKey = tuple[float, float]  # request rate and write share of a host task
@@ -186,13 +187,17 @@ class _Search:
         return [may, may & (np.nan_to_num(self.work.pim) < first.time), may & balanced]
 
     def _moves(self, on_pim: Bools) -> list[Bools]:
-        """All tasks of one kind moved to the other side."""
+        """All tasks of one kind moved to the other side; kinds too small to matter are left where they are."""
+        host, pim = self.work.host[1].time, np.nan_to_num(self.work.pim)
+        least = _MATTERS * host.sum()
         groups: dict[tuple[str, str], list[int]] = {}
         for index, task in enumerate(self.work.tasks):
             if not task.on_host_only:
                 groups.setdefault((task.phase, task.op.kind if task.phase in ("FWD", "BWD") else ""), []).append(index)
         moved = []
         for members in groups.values():
+            if max(host[members].sum(), pim[members].sum()) < least:
+                continue
             other = on_pim.copy()
             other[members] = ~other[members]
             moved.append(other)
