@@ -128,9 +128,9 @@ def emit_comparison(results: Sequence[Estimate], form: str, output: Path | None)
                "energy x time")  # fmt: skip
     text = table(title, headers, cells, (False,) + (True,) * 8, output)
     if worth := idea_rows(results):
-        cells = [(row["name"], format_quantity(row["time_s"], "s"), f"{row['change']:+.1%}") for row in worth]
+        variants = [(row["name"], format_quantity(row["time_s"], "s"), f"{row['change']:+.1%}") for row in worth]
         text += "\n" + table("What each idea buys: the exclusive policy with one thing less",
-                             ("variant", "step time", "change"), cells, (False, True, True), output)  # fmt: skip
+                             ("variant", "step time", "change"), variants, (False, True, True), output)  # fmt: skip
         optimum = results[0].step.optimum
         text += f"\nno plan is shorter than the bound by more than {optimum.gap:.1%} of it"
     emit(text, output)

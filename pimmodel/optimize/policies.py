@@ -38,7 +38,7 @@ def policy_of(name: str, system_room: int) -> Policy:
     UnknownNameError : no comparison policy of this name.
     """
     high = min(28, system_room)
-    numbers = {
+    numbers: dict[str, dict[str, float]] = {
         "partitioned": {}, "uncoordinated": {}, "host-first": {},
         "time-slice": {"slice_host": 600, "slice_pim": 400},
         "watermark": {"theta_low": min(16, high - 1), "theta_high": high},

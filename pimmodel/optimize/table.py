@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _quoted(name: str) -> str:
     return name if plain else "'" + name.replace("'", "''") + "'"
 
 
-def load_plan(path: str | Path, work: Workload) -> Plan:
+def load_plan(path: str | os.PathLike[str], work: Workload) -> Plan:
     """Read a plan for a step.
 
     Raises

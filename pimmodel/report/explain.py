@@ -76,7 +76,7 @@ def substituted(formula: Formula, unit: str, **values: Any) -> Substituted:
     expression = str(formula.expression)
     plain = {name: f"{float(value):.4g}" for name, value in values.items()}
     numbers = _NAME.sub(lambda found: plain.get(found.group(), found.group()), expression)
-    return Substituted(formula.__name__, expression, numbers, float(formula(**values)), unit)
+    return Substituted(str(vars(formula)["__name__"]), expression, numbers, float(formula(**values)), unit)
 
 
 def explain(step: Step, layer: str) -> list[Explained]:
