@@ -98,6 +98,7 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "row_cycle_time": SymbolInfo("least clocks from activate to activate of a bank", "clock", r"D"),
     "visit_columns": SymbolInfo("columns that the opening of one visit's rows brings", "1", r"c"),
     "interval": SymbolInfo("clocks from the opening of one visit's rows to the next", "clock", r"T"),
+    "activates_per_request": SymbolInfo("activates per request", "1", r"\alpha"),
     "pure": SymbolInfo("clocks per request if there were no changes of direction", "clock", r"P"),
     "turnaround": SymbolInfo("clocks between columns of different direction", "clock", r"t_{turn}", zero=True),
     # PIM kernels and turns
@@ -138,6 +139,10 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "pace": SymbolInfo("clocks from one host column to the next", "clock", r"s"),
     "window_clocks": SymbolInfo("clocks before a step in which a column can have come", "clock", r"U"),
     "least_delay": SymbolInfo("least clocks of delay once a column has come", "clock", r"b", zero=True),
+    # Two in all banks
+    "session_steps": SymbolInfo("column steps between two losses of a bank", "1", r"K"),
+    "taken": SymbolInfo("probability that a session ends with a loss", "1", r"p", zero=True),
+    "lost": SymbolInfo("clocks that a loss costs", "clock", r"T"),
     # PIM
     "units": SymbolInfo("PIM units per channel", "1", r"U", integer=True),
     "channels": SymbolInfo("memory channels", "1", r"N_{ch}", integer=True),
