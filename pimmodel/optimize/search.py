@@ -34,7 +34,7 @@ from pimmodel.pim.tasks import Signature, pim_kernel
 from pimmodel.scenario import Policy
 from pimmodel.schedule.bound import Bound, lower_bound
 from pimmodel.schedule.order import Order
-from pimmodel.schedule.plan import SERIAL, Plan, chunk_counts, eligible, run
+from pimmodel.schedule.plan import SERIAL, Plan, chunk_counts, eligible, remember, run
 from pimmodel.schedule.rates import TURNS, PairRate, PairRates, same_rates
 from pimmodel.schedule.result import Schedule
 from pimmodel.schedule.tasks import Bools, Floats, Ints
@@ -49,6 +49,7 @@ _PRELIMINARY_VALUE = 3  # of _VALUES: progress of pairs while placement and chun
 _VALUES = (0.0, 0.4, 0.7, 0.85, 0.95, 1.0)
 _CHUNK_COSTS = (0.0, 0.03)
 _DRAIN_VALUES = (0.25, 0.5, 0.8, 1.2)
+_SEARCH_CHUNKS = 8  # of tasks on the PIM while plans are judged; coarser schedules take less time
 _MATTERS = 0.01  # share of the step's time below which a kind of tasks is not tried on the other side
 _UNIFORM = 3  # single pairs tried on the whole step
 _PHASES = ("FP", "DX", "DW")
@@ -106,7 +107,11 @@ def optimize_plan(work: Workload, objective: Objective = "time", *, order: Order
     preliminary = first_table.rates(first_table.by_value(_PRELIMINARY_VALUE))
     placed = search.place_and_chunk(preliminary, thorough)
     table = _Candidates(work, placed, run(work, placed, rates=preliminary), first_table.surfaces)
-    plan, uniform = search.thresholds(placed, table, thorough)
+    plan, uniform = (
+        replace(one, chunks=chunk_counts(work, one.on_pim, one.chunks))
+        for one in search.thresholds(placed, table, thorough)
+    )
+    remember(work, table.known_rates(plan) | table.known_rates(uniform))
     schedule, uniform_schedule = run(work, plan), run(work, uniform)
     if search.judge(uniform_schedule) < search.judge(schedule):
         plan, schedule = uniform, uniform_schedule
@@ -179,7 +184,8 @@ class _Search:
         return plan
 
     def _plan(self, on_pim: Bools, wanted: Ints) -> Plan:
-        return Plan(on_pim, chunk_counts(self.work, on_pim, wanted), (SERIAL,) * len(self.work), self.order)
+        counts = chunk_counts(self.work, on_pim, wanted, _SEARCH_CHUNKS)
+        return Plan(on_pim, counts, (SERIAL,) * len(self.work), self.order)
 
     def _placements(self) -> list[Bools]:
         may, first = eligible(self.work), self.work.host[1]
@@ -283,11 +289,14 @@ class _Search:
 
 
 class _Candidates:
-    """Threshold pairs worth trying for every host task, with the progress of every pair that may meet under them."""
+    """Threshold pairs worth trying for every host task, with the progress of every pair that may meet under them.
+
+    Without surfaces `known` from before, a first look: of each host task only the kernel with most work counts.
+    """
 
     def __init__(self, work: Workload, plan: Plan, schedule: Schedule,
                  known: Mapping[tuple[HostKey, Signature], Progress] | None = None) -> None:  # fmt: skip
-        self.work, self.known = work, known or {}
+        self.work, self.known = work, known
         use = work.host_at(np.where(plan.on_pim, 1, plan.chunks))
         self.keys: list[HostKey] = [
             (float(rate), float(share)) for rate, share in zip(use.rate, work.write_share, strict=True)
@@ -327,7 +336,7 @@ class _Candidates:
         surfaces = {}
         for host in self.hosts.tolist():
             (rate, share), kernel = self.keys[host], self._main_kernel(host)
-            if ((rate, share), kernel) in self.known:
+            if self.known and ((rate, share), kernel) in self.known:
                 surfaces[(rate, share), kernel] = self.known[(rate, share), kernel]
             else:
                 wanted.setdefault((share, kernel), {})[rate] = None
@@ -364,7 +373,8 @@ class _Candidates:
         for host, chosen in self.chosen.items():
             places.setdefault(self.keys[host], {}).update(dict.fromkeys(chosen))
             kernels.setdefault(self.keys[host], {})[self._main_kernel(host)] = None
-            kernels[self.keys[host]].update(dict.fromkeys(self.under.get(host, {})))
+            if self.known is not None:
+                kernels[self.keys[host]].update(dict.fromkeys(self.under.get(host, {})))
         found: dict[tuple[HostKey, Signature], dict[int, PairRate]] = {}
         for key, at in places.items():
             index = np.array(list(at))
@@ -434,6 +444,22 @@ class _Candidates:
             return found[chosen[host][choice[host]]]
 
         return rate
+
+    def known_rates(self, plan: Plan) -> dict[tuple[float, float, Signature, Policy], PairRate]:
+        """Progress under the policies of a plan made here, as the plan's own schedule asks for it."""
+        place_of = {
+            (int(low), int(high)): place for place, (low, high) in enumerate(zip(self.low, self.high, strict=True))
+        }
+        found = {}
+        for host in self.hosts.tolist():
+            policy, key = plan.policies[host], self.keys[host]
+            if policy.theta_low is None or policy.theta_high is None:
+                continue
+            place = place_of[policy.theta_low, policy.theta_high]
+            for (one, kernel), progress in self.progress.items():
+                if one == key and place in progress:
+                    found[(*key, kernel, policy)] = progress[place]
+        return found
 
     def policies(self, choice: Ints) -> Sequence[Policy]:
         """The choice as a policy per task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,15 +56,15 @@ def uniform_plan(work: Workload, policy: Policy = SERIAL, *, chunks: int = 1, or
     return Plan(placed, chunk_counts(work, placed, np.full(len(work), chunks)), (policy,) * len(work), order)
 
 
-def chunk_counts(work: Workload, on_pim: Bools, wanted: Ints) -> Ints:
+def chunk_counts(work: Workload, on_pim: Bools, wanted: Ints, pim_chunks: int = PIM_CHUNKS) -> Ints:
     """Chunks of every task: CONV tasks as wanted or the most below that divide their channels; others as fine as goes.
 
-    Tasks on the PIM have up to `PIM_CHUNKS`, so that they can follow any CONV; other tasks on the host have one.
+    Tasks on the PIM have up to `pim_chunks`, so that they can follow any CONV; other tasks on the host have one.
     """
     counts = np.ones(len(work), dtype=np.int64)
     for count, use in work.host.items():
         counts = np.where(work.conv & np.isfinite(use.time) & (count <= wanted), count, counts)
-    fine = np.minimum(PIM_CHUNKS, work.table.channels)
+    fine = np.minimum(pim_chunks, work.table.channels)
     return np.asarray(np.where(on_pim, fine, counts), dtype=np.int64)
 
 
@@ -89,6 +90,11 @@ def pair_rates(work: Workload, use: HostUse, plan: Plan) -> PairRates:
 def _known(work: Workload) -> dict[Any, PairRate]:
     """Rates of the pairs of a workload worked out so far (a workload is compared by identity)."""
     return {}
+
+
+def remember(work: Workload, rates: Mapping[tuple[float, float, Signature, Policy], PairRate]) -> None:
+    """Rates of pairs that were worked out elsewhere: by request rate, write share, kernel and policy."""
+    _known(work).update(rates)
 
 
 def _rate(work: Workload, rate: float, write_share: float, signature: Signature, policy: Policy) -> PairRate:
