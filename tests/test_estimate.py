@@ -414,7 +414,11 @@ def test_a_slow_pim_shares_the_work_with_the_gpu() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"policy": "exclusiv"}, UnknownNameError, "unknown policy 'exclusiv'; did you mean exclusive or exclusive-single"),
+        (
+            {"policy": "exclusiv"},
+            UnknownNameError,
+            "unknown policy 'exclusiv'; did you mean exclusive or exclusive-single",
+        ),
         ({"policy": "Serial"}, UnknownNameError, "did you mean serial"),
         ({"precision": "fp8"}, NetworkError, "precision 'fp8'"),
         ({"optimizer": "lion"}, NetworkError, "optimizer 'lion'"),
