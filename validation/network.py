@@ -25,8 +25,9 @@ from pimmodel.hardware.load import load_system
 from pimmodel.load import load_network
 from pimmodel.network.training import Precision, training_step
 from pimmodel.optimize.search import optimize_plan
+from pimmodel.pim.kernel import kernel_speed
 from pimmodel.pim.tasks import column_steps, pim_kernel
-from pimmodel.scenario import Policy
+from pimmodel.scenario import PimKernel, Policy
 from pimmodel.schedule.order import ordered_producers, pim_ranks
 from pimmodel.schedule.plan import Plan, pair_rates, run, uniform_plan
 from pimmodel.schedule.rates import TURNS
@@ -92,7 +93,8 @@ def step_of(work: Workload, plan: Plan) -> Step:
         signature = work.signatures[index]
         if plan.on_pim[index] and signature is not None:
             kernel = pim_kernel(signature, system)
-            tasks.append(PimChunkTask(kernel, round(steps[index]), int(ranks[index]), chunks, needs))
+            extra = extra_clocks(work, index, kernel, float(steps[index]))
+            tasks.append(PimChunkTask(kernel, round(steps[index]), int(ranks[index]), chunks, needs, extra))
         else:
             clocks = float(use.time[index] * memory.clock)
             tasks.append(HostChunkTask(clocks, round(requests[index]), float(work.write_share[index]),
@@ -102,6 +104,13 @@ def step_of(work: Workload, plan: Plan) -> Step:
         timing=memory.timing, organisation=memory.organisation, queue=one.queue, stream=one.stream, refresh=one.refresh,
         tasks=tuple(tasks), shares=lambda host, pim: rates(host, pim) != TURNS,
     )  # fmt: skip
+
+
+def extra_clocks(work: Workload, index: int, kernel: PimKernel, steps: float) -> float:
+    """Clocks by which a task's arithmetic lengthens a column step, 0 where its columns take longer anyway [clock]."""
+    memory = work.system.memory
+    columns = steps / kernel_speed(memory.timing, memory.organisation, kernel, work.system.controller.refresh).rate
+    return max(0.0, float(work.pim[index]) * memory.clock - columns) / steps
 
 
 def simulated_time(work: Workload, plan: Plan, *, seed: int = 0) -> int:

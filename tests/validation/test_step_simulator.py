@@ -85,6 +85,12 @@ def test_pim_alone_takes_what_its_kernel_takes():
     assert result.pim_steps == 20 * kernel_steps(ADD)
 
 
+def test_arithmetic_lengthens_the_column_steps():
+    plain = pim(20 * kernel_steps(ADD), chunks=5)
+    longer = run_step(step(dataclasses.replace(plain, extra=1.3))).clocks
+    assert longer == pytest.approx(run_step(step(plain)).clocks + 1.3 * plain.steps, rel=0.01)
+
+
 def test_serial_is_the_sum_of_its_parts():
     parts = run_step(step(host())).clocks + run_step(step(pim())).clocks
     result = run_step(step(host(policy=SERIAL), pim()))
@@ -188,7 +194,7 @@ def test_without_conflicts_the_fluid_schedule_is_the_same():
 
 
 @st.composite
-def steps(draw):
+def drawn_steps(draw):
     """A small step of tasks that need earlier ones, under any policy."""
     policies = [one for name, one in sorted(POLICIES.items()) if name not in ("partitioned", "uncoordinated")]
     made = []
@@ -204,13 +210,14 @@ def steps(draw):
             made.append(host(clocks, requests, draw(st.sampled_from(policies)), chunks, needs))
         else:
             which = draw(st.sampled_from([ADD, kernel("r"), kernel("rw", "r", registers=8)]))
-            made.append(pim(draw(st.sampled_from([0, 1, 50, 500])), draw(st.integers(0, 99)) * 8 + index, chunks, needs,
-                            which))  # fmt: skip
+            rank = draw(st.integers(0, 99)) * 8 + index
+            steps, extra = draw(st.sampled_from([0, 1, 50, 500])), draw(st.sampled_from([0.0, 0.0, 0.7]))
+            made.append(PimChunkTask(which, steps, rank, chunks, needs, extra))
     return step(*made, refresh=draw(st.sampled_from(["off", "all-bank", "per-bank"])))
 
 
 @settings(max_examples=60, deadline=None)
-@given(one=steps())
+@given(one=drawn_steps())
 def test_drawn_steps(one):
     result = run_step(one, trace=True)
     assert result.served == sum(task.requests for task in one.tasks if isinstance(task, HostChunkTask))
@@ -221,7 +228,7 @@ def test_drawn_steps(one):
         for need in task.needs:
             for start, count in zip(starts, need.chunks, strict=True):
                 # the PIM counts its own chunk as complete when the last step is issued, a cadence before its end
-                slack = ADD.cadence if isinstance(one.tasks[need.task], PimChunkTask) else 0
+                slack = ADD.cadence + 1 if isinstance(one.tasks[need.task], PimChunkTask) else 0
                 assert count == 0 or start >= result.ends[need.task][count - 1] - slack
     if result.trace is not None:
         assert not check_channel(result.trace, HBM2, BANKS, kernel=ADD, refresh=one.refresh, takes_turns=True)
@@ -245,6 +252,7 @@ def test_drawn_steps(one):
         ((host(policy=POLICIES["uncoordinated"]),), "policy 'uncoordinated' in a step; allowed: serial"),
         ((pim(chunks=0),), "chunks of task 0 are 0"),
         ((pim(steps=-1),), "column steps of task 0 are -1"),
+        ((dataclasses.replace(pim(), extra=-0.1),), "extra clocks per step of task 0 are -0.1; allowed: 0 to 1000"),
     ],
 )
 def test_refused(tasks, words):

@@ -8,14 +8,17 @@ from __future__ import annotations
 from . import engine, host, ownership, state
 from .jit import compiled
 
+EXTRA_BITS = 20
+
 
 @compiled
-def advance_to(states, until, requests, credit, born, steps):
+def advance_to(states, until, requests, credit, born, steps, extra):
     """Simulate up to, and not including, clock `until`, or to the end of the clock that reaches a milestone.
 
     requests, credit : the host has generated so many requests ever, and has so much credit for the next [2^-40]
     born : no request that was generated in clock `born` or before is queued any more (-1: not looked at)
     steps : the PIM has done so many column steps ever
+    extra : clocks by which its arithmetic holds up the step after each, on average [2^-20 clock]
 
     Returns early when the trace is full; calling again continues.
     """
@@ -31,7 +34,10 @@ def advance_to(states, until, requests, credit, born, steps):
         if channel.phase != state.NORMAL:
             ownership.proceed(s, clock)
         if channel.phase == state.NORMAL:
+            before = channel.pim_steps_total
             engine.issue(s, clock)
+            if extra > 0 and channel.pim_steps_total > before:
+                hold_up_pim(channel, extra)
         host.generate(s, clock)
         if generated(s, requests, credit) or served(s, born) or channel.pim_steps_total >= steps:
             until = clock + 1
@@ -42,6 +48,17 @@ def advance_to(states, until, requests, credit, born, steps):
                 host.pass_idle(s, following - clock - 1)
         engine.count_owner(s, following - clock)
         channel.clock = following
+
+
+@compiled
+def hold_up_pim(channel, extra):
+    """The step that was issued keeps the units busy for longer than its cadence, by whole clocks that add up."""
+    n = channel.pim_steps_total
+    clocks = ((n + 1) * extra >> EXTRA_BITS) - (n * extra >> EXTRA_BITS)
+    channel.pim_next_rd += clocks
+    channel.pim_next_wr += clocks
+    channel.pim_end += clocks
+    channel.pim_valid = 0
 
 
 @compiled

@@ -71,6 +71,7 @@ class PimChunkTask:
     """A task of the PIM on one channel: `steps` column steps of a kernel, in `chunks` equal parts (to a whole step).
 
     rank : place in the PIM's list, all different; the ready task of lowest rank is taken first
+    extra : clocks by which the task's arithmetic lengthens a column step, on average [clock]
     """
 
     kernel: PimKernel
@@ -78,6 +79,7 @@ class PimChunkTask:
     rank: int
     chunks: int = 1
     needs: tuple[Need, ...] = ()
+    extra: float = 0.0
 
 
 def all_share(host_task: int, pim_task: int) -> bool:
@@ -128,6 +130,8 @@ def _check_task(
     if isinstance(task, PimChunkTask):
         if task.steps < 0:
             raise PimModelError(f"column steps of task {index} are {task.steps}; allowed: 0 or more")
+        if not 0 <= task.extra <= 1000:
+            raise PimModelError(f"extra clocks per step of task {index} are {task.extra}; allowed: 0 to 1000")
         return
     if not (isfinite(task.clocks) and task.clocks > 0) or not 0 <= task.requests <= task.clocks:
         raise PimModelError(

@@ -80,7 +80,7 @@ class _Run:
             return False
         target = self.set_authority()
         until = min(most_clocks, self.over[0][0] if self.over else most_clocks, self.host.timer)
-        milestones.advance_to(self.s, until, *self.host.milestone(), target)
+        milestones.advance_to(self.s, until, *self.host.milestone(), target, self.pim.extra)
         if self.p["tracing"]:
             self.pieces.append(self.s["trace"][0, : self.channel["trace_length"]].copy())
             self.channel["trace_length"] = 0
@@ -226,6 +226,7 @@ class _Pim:
     """The PIM's chunk that runs, and its list.
 
     task : whose chunk has begun, -1 if none
+    loaded : the task whose kernel and arithmetic the PIM is set to
     target, limit : column steps ever done when the chunk, and when the task is complete [column step]
     heap : ranks and indices of the tasks whose next chunk may start
     """
@@ -234,6 +235,7 @@ class _Pim:
         self.run = run
         self.tasks = {i: task for i, task in enumerate(run.step.tasks) if isinstance(task, PimChunkTask)}
         self.task, self.loaded = -1, -1
+        self.extra = 0
         self.target, self.limit = state.NEVER, 0
         self.kernel: PimKernel | None = None
         self.places: dict[int, tuple[int, ...]] = {}
@@ -311,4 +313,5 @@ class _Pim:
         for name, value in zip(_POSITION, self.places.pop(index, start), strict=True):
             channel[name] = value
         channel["pim_valid"] = 0
+        self.extra = round(self.tasks[index].extra * (1 << milestones.EXTRA_BITS))
         self.loaded = index
