@@ -3,7 +3,8 @@ r"""Host and PIM in turns on one channel: the exclusive policy and its relatives
 A PIM turn lasts until the host's queue has filled from q_0 to its goal (or the PIM's quota is done); a host turn until
 the backlog is drained again. Both begin with a hand-over in which nobody makes progress and requests keep arriving:
 
-* fill: :math:`T_P = \max((q_1 - q_0)/\lambda,\ t_{hand})`, steps done: :math:`\rho_P (T_P - t_{over})`;
+* fill: :math:`T_P = \max((q_1 - q_0 - 1 + r)/\lambda,\ t_{hand} + 1)` (`fill_turn`), steps made in it counted one by
+  one (`pimmodel.sharing.steps`);
 * first batch: what the first row opened in each bank serves of a backlog that lies evenly on the sub-streams
   (`fresh_batch`); many turns are over by then;
 * drain of the rest: first passage from the backlog B to theta_low, births
