@@ -3,6 +3,21 @@
 Both get the same plan (placement, chunks, thresholds, which pairs share) and the same tasks; from there on they are
 independent: the schedule takes pairs' rates from closed forms and lets chunks flow, the simulator issues every command
 of one channel (`pimmodel.validation.simulator.step` says what runs when).
+
+Where they differ, and who is wrong (resnet18 and mobilenet_v2, batch 8, 16 chunks, v100-bankgroup-pim): with the
+simulator's own steady rates of pairs the fluid schedule is 0.2 to 0.5 % too short, and all else is the rates' error.
+
+- What the fluid form neglects, all of it to its advantage: a host task is over only when its last requests are served
+  (40 to 70 clocks), the PIM opens rows anew when it turns to another task (about 40 clocks; tasks of a few column steps
+  take nothing else), and who waits for a chunk of the host waits for its last request too, up to a turn of the PIM.
+- What the rates neglect: the host alone is taken to need no more than its kernels' own time. On the channel it stalls
+  in an all-bank refresh where it generates more than about (window - 10) / (tRFC + 100) requests per clock: 2 % longer
+  at 0.15 to 0.2 requests per clock, 5 to 7 % above; and above the sustained rate it takes as much longer as that is
+  less. CONVs in 16 chunks that read their maps again and again come there (mobilenet_v2: 4 %), and the optimizer avoids
+  them. Under `exclusive` a refresh that falls due in a turn of the PIM is done while the queue is near theta_high: the
+  host then stalls for tRFC and a change of hands less (window - theta_high) / lambda.
+- At theta_low = 0 the rates of the PIM are far too high (`validate contention`: outside the regular region); steps are
+  then 3 to 4 % longer than the formula says, and still among the worst, so no choice depends on it.
 """
 
 from __future__ import annotations
