@@ -30,14 +30,7 @@ def advance(states, until):
         if channel.list_more and channel.list_loaded - channel.list_next < p.window:
             return
         clock = channel.clock
-        host.retire(s, clock)
-        if channel.phase == state.NORMAL:
-            ownership.look_at_conditions(s, clock)
-        if channel.phase != state.NORMAL:
-            ownership.proceed(s, clock)
-        if channel.phase == state.NORMAL:
-            issue(s, clock)
-        host.generate(s, clock)
+        visit(s, clock)
         if p.stop_when_done and all_done(s):
             channel.done = 1
             until = clock + 1
@@ -48,6 +41,20 @@ def advance(states, until):
                 host.pass_idle(s, following - clock - 1)
         count_owner(s, following - clock)
         channel.clock = following
+
+
+@compiled
+def visit(s, clock):
+    """All that happens in one clock."""
+    channel = s.channel
+    host.retire(s, clock)
+    if channel.phase == state.NORMAL:
+        ownership.look_at_conditions(s, clock)
+    if channel.phase != state.NORMAL:
+        ownership.proceed(s, clock)
+    if channel.phase == state.NORMAL:
+        issue(s, clock)
+    host.generate(s, clock)
 
 
 @compiled

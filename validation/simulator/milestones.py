@@ -5,7 +5,7 @@ The clocks themselves are those of `engine`; this loop only decides when to stop
 
 from __future__ import annotations
 
-from . import engine, host, ownership, state
+from . import engine, host, state
 from .jit import compiled
 
 EXTRA_BITS = 20
@@ -28,17 +28,10 @@ def advance_to(states, until, requests, credit, born, steps, extra):
         if p.tracing and channel.trace_length + engine.TRACE_RESERVE > state.TRACE_BUFFER:
             return
         clock = channel.clock
-        host.retire(s, clock)
-        if channel.phase == state.NORMAL:
-            ownership.look_at_conditions(s, clock)
-        if channel.phase != state.NORMAL:
-            ownership.proceed(s, clock)
-        if channel.phase == state.NORMAL:
-            before = channel.pim_steps_total
-            engine.issue(s, clock)
-            if extra > 0 and channel.pim_steps_total > before:
-                hold_up_pim(channel, extra)
-        host.generate(s, clock)
+        before = channel.pim_steps_total
+        engine.visit(s, clock)
+        if extra > 0 and channel.pim_steps_total > before:
+            hold_up_pim(channel, extra)
         if generated(s, requests, credit) or served(s, born) or channel.pim_steps_total >= steps:
             until = clock + 1
         following = clock + 1
