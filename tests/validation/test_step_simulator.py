@@ -119,6 +119,13 @@ def test_exclusive_pairs_overlap():
     assert result.switches > 10
 
 
+def test_uncoordinated_pairs_overlap_without_turns():
+    parts = run_step(step(host())).clocks + run_step(step(pim(3840))).clocks
+    result = run_step(step(host(policy=POLICIES["uncoordinated"]), pim(3840)))
+    assert max(20_000, parts // 2) < result.clocks < parts
+    assert result.switches <= 1
+
+
 def test_pairs_that_do_not_share_take_turns():
     shared = step(host(), pim())
     assert run_step(dataclasses.replace(shared, shares=lambda h, p: False)).switches == 1
@@ -196,7 +203,7 @@ def test_without_conflicts_the_fluid_schedule_is_the_same():
 @st.composite
 def drawn_steps(draw):
     """A small step of tasks that need earlier ones, under any policy."""
-    policies = [one for name, one in sorted(POLICIES.items()) if name not in ("partitioned", "uncoordinated")]
+    policies = [one for name, one in sorted(POLICIES.items()) if name != "partitioned"]
     made = []
     for index in range(draw(st.integers(1, 6))):
         chunks = draw(st.integers(1, 4))
@@ -249,7 +256,7 @@ def test_drawn_steps(one):
         ((host(), pim(needs=(Need(0, (2,)),))), "needs more chunks of task 0 than it has"),
         ((host(clocks=10.0, requests=11),), "allowed: above 0, one per clock"),
         ((host(clocks=0.0, requests=0),), "takes 0.0 clocks"),
-        ((host(policy=POLICIES["uncoordinated"]),), "policy 'uncoordinated' in a step; allowed: serial"),
+        ((host(policy=POLICIES["partitioned"]),), "policy 'partitioned' in a step; allowed: serial"),
         ((pim(chunks=0),), "chunks of task 0 are 0"),
         ((pim(steps=-1),), "column steps of task 0 are -1"),
         ((dataclasses.replace(pim(), extra=-0.1),), "extra clocks per step of task 0 are -0.1; allowed: 0 to 1000"),

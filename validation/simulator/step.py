@@ -18,7 +18,8 @@ What runs when, exactly:
   (policies `serial` and `gpu-only`, or `shares` says no) the chunk waits until the host's task is over. When the host
   has generated its task (or waits for its next chunk), its last requests are served before the PIM goes on, as in
   `simulate.run_pair`. While only one side has work it has the memory alone, with refreshes that are not postponed.
-  Open rows, queue, owner and refreshes live on from task to task.
+  Open rows, queue, owner and refreshes live on from task to task. Under `uncoordinated` rows that the PIM has opened in
+  advance are anybody's once it turns to another task or waits.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from pimmodel.errors import PimModelError
 from pimmodel.hardware.memory import MemoryTiming, Organisation
 from pimmodel.scenario import HostQueue, HostStream, PimKernel, Policy
 
-POLICIES = ("serial", "gpu-only", "exclusive", "watermark", "bypass-cap", "time-slice", "host-first", "pim-first")
+POLICIES = ("serial", "gpu-only", "uncoordinated", "exclusive", "watermark", "bypass-cap", "time-slice", "host-first",
+            "pim-first")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 import numpy as np
+from pimmodel.validation.trace import PIM
 
 from pimmodel.errors import PimModelError
 from pimmodel.scenario import PimKernel, Policy
@@ -103,10 +104,17 @@ class _Run:
             self.p["quota_host"] = self.p["quota_pim"] = state.NEVER
             build.set_policy(self.s, policy, self.step.organisation)
             self.policy = policy
+            self.forget_plans()
         if self.p["pim_limit"] != limit:
             self.p["pim_limit"] = limit
-            self.channel["pim_valid"] = 0
+            self.forget_plans()
         return target
+
+    def forget_plans(self) -> None:
+        """Who may do what has changed; rows that the PIM opened for what it is not doing now need not wait for it."""
+        self.channel["pim_valid"] = self.channel["host_valid"] = 0
+        banks = self.s["banks"][0]
+        banks["served"] = np.maximum(banks["served"], banks["owner"] == PIM)
 
     def ready(self, index: int, chunk: int, done: list[int]) -> bool:
         """True if a chunk of a task may start."""
@@ -312,6 +320,6 @@ class _Pim:
         start = (0,) * (len(_POSITION) - 1) + (index * _ROWS_PER_TASK,)
         for name, value in zip(_POSITION, self.places.pop(index, start), strict=True):
             channel[name] = value
-        channel["pim_valid"] = 0
+        run.forget_plans()
         self.extra = round(self.tasks[index].extra * (1 << milestones.EXTRA_BITS))
         self.loaded = index
