@@ -39,6 +39,7 @@ from pimmodel.errors import PimModelError
 from pimmodel.hardware.load import load_system
 from pimmodel.load import load_network
 from pimmodel.network.training import Precision, training_step
+from pimmodel.optimize.policies import policy_of
 from pimmodel.optimize.search import optimize_plan
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.pim.tasks import column_steps, pim_kernel
@@ -59,14 +60,21 @@ FEW_PAIRS = tuple((low, high) for low in (0, 4, 8, 16, 32) for high in (44, 58, 
 
 @dataclass(frozen=True)
 class Effort:
-    """What is compared per network: the batch, and whether the optimum and a sweep of thresholds are simulated too."""
+    """What is compared per network.
+
+    batch : size of the batch
+    policies : comparison policies beside `serial` and `exclusive`
+    optimum : whether the optimized plan is compared too
+    sweep : pairs (theta_low, theta_high) that are simulated in place of the optimized thresholds
+    """
 
     batch: int = 8
+    policies: tuple[str, ...] = ("uncoordinated", "time-slice", "watermark", "bypass-cap", "host-first")
     optimum: bool = True
     sweep: tuple[tuple[int, int], ...] = FEW_PAIRS
 
 
-FULL, QUICK = Effort(), Effort(batch=1, optimum=False, sweep=())
+FULL, QUICK = Effort(), Effort(batch=1, policies=(), optimum=False, sweep=())
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,8 @@ def step_of(work: Workload, plan: Plan) -> Step:
     one = pair_scenario(system, 0.1, 0.0, pim_kernel(((False,),), system), plan.policies[0])
     return Step(
         timing=memory.timing, organisation=memory.organisation, queue=one.queue, stream=one.stream, refresh=one.refresh,
-        tasks=tuple(tasks), shares=lambda host, pim: rates(host, pim) != TURNS,
+        tasks=tuple(tasks),
+        shares=lambda host, pim: plan.policies[host].kind != "exclusive" or rates(host, pim) != TURNS,
     )  # fmt: skip
 
 
@@ -172,7 +181,7 @@ def compare_network(
         "exclusive, 1 chunk": uniform_plan(work, shared),
         "exclusive, 4 chunks": uniform_plan(work, shared, chunks=4),
         "exclusive, 4 chunks, serial order": uniform_plan(work, shared, chunks=4, order="serial"),
-    }
+    } | {name: uniform_plan(work, policy_of(name, room), chunks=4) for name in effort.policies}
     found = [
         Comparison(name, effort.batch, label, run(work, plan).makespan * clock, simulated_time(work, plan, seed=seed))
         for label, plan in plans.items()

@@ -19,7 +19,8 @@ def validate_network(
     system: Annotated[str, typer.Option("--system", help="A built-in system, or a YAML file.")] = "v100-bankgroup-pim",
     batch: Annotated[int | None, typer.Option("--batch", help="Batch size N; default 8, with --quick 1.")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Batch 1, without the optimum and the sweep of thresholds.")
+        bool,
+        typer.Option("--quick", help="Batch 1, serial and exclusive only: no other policies, no optimum, no sweep."),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated host.")] = 0,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write every comparison to this file.")] = None,

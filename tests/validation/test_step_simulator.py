@@ -301,7 +301,7 @@ def test_a_plan_as_the_simulator_reads_it():
 @pytest.mark.slow
 def test_formula_and_simulator_agree_on_a_network():
     found = network.compare_network("resnet18", effort=network.Effort(batch=2, sweep=((8, 44), (16, 58))))
-    assert [one.plan for one in found][-1] == "optimized"
+    assert {"serial", "uncoordinated", "optimized"} < {one.plan for one in found}
     assert all(abs(one.error) < 0.03 for one in found), found
     assert found[-1].simulator < 1.02 * found[-1].best_of_sweep
 
