@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +18,7 @@ from pimmodel.schedule.rates import TURNS, PairRate, PairRates
 from pimmodel.schedule.result import Schedule
 from pimmodel.schedule.tasks import Bools, Ints
 from pimmodel.schedule.workload import PIM_CHUNKS, HostUse, Workload
-from pimmodel.sharing.pairs import exclusive_progress, policy_progress
+from pimmodel.sharing.pairs import exclusive_progress, kept_progress
 
 SERIAL = Policy(kind="serial")
 
@@ -78,12 +79,24 @@ def pair_rates(work: Workload, use: HostUse, plan: Plan) -> PairRates:
             return TURNS
         kernel = work.signatures[pim]
         assert kernel is not None
-        key = float(use.rate[host]), float(work.write_share[host]), kernel, policy
+        key = *_grain(policy, float(use.rate[host]), float(work.write_share[host])), kernel, policy
         if key not in known:
             known[key] = _rate(work, *key)
         return known[key]
 
     return rates
+
+
+def _grain(policy: Policy, rate: float, write_share: float) -> tuple[float, float]:
+    """Request rate and write share for which a pair's progress is worked out.
+
+    `partitioned` and `uncoordinated` follow the PIM's kernel command by command for every pair, some tenths of a second
+    each, and are less exact than the others: they are worked out to the nearest octave of the rate and half of the
+    share, and kept on disk.
+    """
+    if policy.kind not in ("partitioned", "uncoordinated"):
+        return rate, write_share
+    return 2.0 ** round(math.log2(rate)), round(2 * write_share) / 2
 
 
 @functools.lru_cache(maxsize=16)
@@ -103,8 +116,7 @@ def _rate(work: Workload, rate: float, write_share: float, signature: Signature,
         found = exclusive_progress(work.system, [rate], write_share, kernel, [policy.theta_low], [policy.theta_high])
         host, pim = float(found.host[0, 0]), float(found.pim[0, 0])
     else:
-        one = policy_progress(work.system, rate, write_share, kernel, policy)
-        host, pim = float(one.host), float(one.pim)
+        host, pim = kept_progress(work.system, rate, write_share, kernel, policy)
     if host + pim < 1:  # worse than one after the other
         return TURNS if policy.kind == "exclusive" else PairRate(max(host, 1e-6), pim)
     return PairRate(host, pim)

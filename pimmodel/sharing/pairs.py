@@ -7,19 +7,23 @@ becomes its kernel. Progress is counted in shares of what each does alone.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pimmodel import cache
 from pimmodel.dram.service import sustained_rate
 from pimmodel.hardware.system import System
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import HostQueue, HostStream, PimKernel, Policy, Scenario
 from pimmodel.sharing.model import ClosedForm
 from pimmodel.sharing.turns import rate_surface
+from pimmodel.units import hash_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -66,6 +70,35 @@ def policy_progress(system: System, rate: float, write_share: float, kernel: Pim
     rates = ClosedForm().rates(pair_scenario(system, rate, write_share, kernel, policy))
     host = rates.host_rate / rates.host_alone if rates.host_alone > 0 else 1.0
     return Progress(np.asarray(min(host, 1.0)), np.asarray(min(max(rates.pim_rate, 0.0), 1.0)))
+
+
+def kept_progress(
+    system: System, rate: float, write_share: float, kernel: PimKernel, policy: Policy
+) -> tuple[float, float]:
+    """`policy_progress` of host and PIM; where it takes long it is kept in the on-disk cache."""
+    if policy.kind not in ("partitioned", "uncoordinated"):
+        found = policy_progress(system, rate, write_share, kernel, policy)
+        return float(found.host), float(found.pim)
+    scenario = pair_scenario(system, rate, write_share, kernel, policy).model_dump_json()
+    entry = f"pair-progress-{hash_text(_code() + scenario):016x}.txt"
+    kept = cache.read(entry)
+    if kept is not None:
+        host, pim = map(float, kept.split())
+        return host, pim
+    found = policy_progress(system, rate, write_share, kernel, policy)
+    cache.write(entry, f"{float(found.host)!r} {float(found.pim)!r}")
+    return float(found.host), float(found.pim)
+
+
+@functools.lru_cache(maxsize=1)
+def _code() -> str:
+    """Text of all modules of this package and of those that it builds on: what a kept figure depends on."""
+    folder = Path(__file__).parent.parent
+    return "".join(
+        path.read_text(encoding="utf-8")
+        for part in ("sharing", "pim", "dram")
+        for path in sorted((folder / part).glob("*.py"))
+    )
 
 
 def threshold_grid(system: System) -> tuple[Ints, Ints]:
