@@ -163,7 +163,7 @@ def test_show_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_a_file_holds_what_would_be_printed(form: str, tmp_path: Path) -> None:
     path = tmp_path / "result"
-    for command in (("estimate", "alexnet"), ("compare", "alexnet"), ("list", "gpus"), ("show", "t4")):
+    for command in (("estimate", "alexnet"), ("compare", "alexnet", "--batch", "8"), ("list", "gpus"), ("show", "t4")):
         assert run(*command, "--format", form, "-o", str(path)) == ""
         assert path.read_text(encoding="utf-8") == run(*command, "--format", form)
     assert [one.name for one in tmp_path.iterdir()] == ["result"]
