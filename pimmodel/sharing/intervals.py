@@ -1,8 +1,8 @@
 """How far to trust a rate: intervals calibrated by the validation harness, and the domain that it covers.
 
-The figures are 90th percentiles of the errors of `pimmodel validate contention --n 500 --seed 20261124`, per quantity and
-regime (of the PIM's absolute error the 95th: more than 90 in 100 have none); they are updated from a run, never by hand
-to please a case.
+The figures are 90th percentiles of the errors of `pimmodel validate contention --n 500 --seed 20261124`, per quantity
+and regime (of the PIM's absolute error the 95th: more than 90 in 100 have none); they are updated from a run, never by
+hand to please a case.
 """
 
 from __future__ import annotations
