@@ -31,7 +31,8 @@ def _imported(arguments: list[str], cache: Path) -> list[str]:
 @pytest.mark.parametrize(
     "arguments",
     [["estimate", "resnet50"], ["estimate", "resnet50", "--format", "json"],
-     ["compare", "alexnet", "--batch", "8", "--format", "csv"], ["list", "systems"], ["list", "networks"], ["show", "v100-bankgroup-pim"]],
+     ["compare", "alexnet", "--batch", "8", "--format", "csv"], ["list", "systems"], ["list", "networks"],
+     ["show", "v100-bankgroup-pim"]],
 )  # fmt: skip
 def test_nothing_heavy_once_the_cache_is_warm(arguments: list[str], tmp_path: Path) -> None:
     _imported(arguments, tmp_path)
