@@ -21,40 +21,33 @@ result. It never returns less than the best single pair gives.
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from pimmodel.errors import UnknownNameError
-from pimmodel.optimize.pair import completion
-from pimmodel.pim.tasks import Signature, pim_kernel
-from pimmodel.scenario import Policy
+from pimmodel.optimize.candidates import UNIFORM, VALUES, Candidates
 from pimmodel.schedule.bound import Bound, lower_bound
 from pimmodel.schedule.order import Order
 from pimmodel.schedule.plan import SERIAL, Plan, chunk_counts, eligible, remember, run
-from pimmodel.schedule.rates import TURNS, PairRate, PairRates, same_rates
+from pimmodel.schedule.rates import PairRates, same_rates
 from pimmodel.schedule.result import Schedule
 from pimmodel.schedule.tasks import Bools, Floats, Ints
 from pimmodel.schedule.workload import CHUNK_COUNTS, Workload
-from pimmodel.sharing.pairs import Progress, exclusive_progress, threshold_grid
 
 Objective = Literal["time", "energy", "energy-delay"]
 OBJECTIVES: tuple[Objective, ...] = ("time", "energy", "energy-delay")
 
 _PRELIMINARY = same_rates(0.97, 0.75)  # progress of all pairs before anything is known
-_PRELIMINARY_VALUE = 3  # of _VALUES: progress of pairs while placement and chunks are chosen
-_VALUES = (0.0, 0.4, 0.7, 0.85, 0.95, 1.0)
+_PRELIMINARY_VALUE = 3  # of VALUES: progress of pairs while placement and chunks are chosen
 _CHUNK_COSTS = (0.0, 0.03)
 _DRAIN_VALUES = (0.25, 0.5, 0.8, 1.2)
 _SEARCH_CHUNKS = 8  # of tasks on the PIM while plans are judged; coarser schedules take less time
 _MATTERS = 0.01  # share of the step's time below which a kind of tasks is not tried on the other side
-_UNIFORM = 3  # single pairs tried on the whole step
 _PHASES = ("FP", "DX", "DW")
 
-HostKey = tuple[float, float]  # request rate and write share of a host task
 Judge = Callable[[Schedule], float]
 
 
@@ -103,10 +96,10 @@ def optimize_plan(work: Workload, objective: Objective = "time", *, order: Order
         raise UnknownNameError("objective", objective, OBJECTIVES)
     search = _Search(work, order, _judge(work, objective))
     whole = search.whole()
-    first_table = _Candidates(work, whole, run(work, whole, rates=_PRELIMINARY))
+    first_table = Candidates(work, whole, run(work, whole, rates=_PRELIMINARY))
     preliminary = first_table.rates(first_table.by_value(_PRELIMINARY_VALUE))
     placed = search.place_and_chunk(preliminary, thorough)
-    table = _Candidates(work, placed, run(work, placed, rates=preliminary), first_table.surfaces)
+    table = Candidates(work, placed, run(work, placed, rates=preliminary), first_table.surfaces)
     plan, uniform = (
         replace(one, chunks=chunk_counts(work, one.on_pim, one.chunks))
         for one in search.thresholds(placed, table, thorough)
@@ -263,10 +256,10 @@ class _Search:
 
     # Thresholds
 
-    def thresholds(self, plan: Plan, table: _Candidates, passes: int) -> tuple[Plan, Plan]:
+    def thresholds(self, plan: Plan, table: Candidates, passes: int) -> tuple[Plan, Plan]:
         """Stages 2 and 3: plans with thresholds per CONV, and with one pair for all."""
-        starts = [table.by_value(index) for index in range(len(_VALUES))] + [table.by_pair()]
-        singles = [table.single(index) for index in range(_UNIFORM)]
+        starts = [table.by_value(index) for index in range(len(VALUES))] + [table.by_pair()]
+        singles = [table.single(index) for index in range(UNIFORM)]
         valued = [(self.value(plan, table.rates(choice)), choice) for choice in (*starts, *singles)]
         _, single = min(valued[len(starts) :], key=lambda one: one[0])
         value, choice = min(valued, key=lambda one: one[0])
@@ -286,199 +279,3 @@ class _Search:
                         value, before = found, other
                     choice[task] = before
         return plan.with_policies(table.policies(choice)), plan.with_policies(table.policies(single))
-
-
-class _Candidates:
-    """Threshold pairs worth trying for every host task, with the progress of every pair that may meet under them.
-
-    Without surfaces `known` from before, a first look: of each host task only the kernel with most work counts.
-    """
-
-    def __init__(self, work: Workload, plan: Plan, schedule: Schedule,
-                 known: Mapping[tuple[HostKey, Signature], Progress] | None = None) -> None:  # fmt: skip
-        self.work, self.known = work, known
-        use = work.host_at(np.where(plan.on_pim, 1, plan.chunks))
-        self.keys: list[HostKey] = [
-            (float(rate), float(share)) for rate, share in zip(use.rate, work.write_share, strict=True)
-        ]
-        self.time = use.time
-        self.hosts = np.flatnonzero(~plan.on_pim)
-        self.under = self._work_under(schedule)
-        self.usual = Counter(one for one in work.signatures if one is not None).most_common(1)[0][0]
-        self.low, self.high = threshold_grid(work.system)
-        self.surfaces = self._surfaces()
-        self.chosen = self._choose()
-        self.progress = self._progress()
-
-    def _work_under(self, schedule: Schedule) -> dict[int, dict[Signature, float]]:
-        """PIM work that runs under each host task, by kernel [s]."""
-        found: dict[int, dict[Signature, float]] = {}
-        spans = schedule.segments
-        for host, pim, done in zip(spans.host.tolist(), spans.pim.tolist(),
-                                   ((spans.end - spans.start) * spans.pim_rate).tolist(), strict=True):  # fmt: skip
-            if host >= 0 and pim >= 0:
-                kernel = self.work.signatures[pim]
-                assert kernel is not None
-                under = found.setdefault(host, {})
-                under[kernel] = under.get(kernel, 0.0) + done
-        return found
-
-    def _main_kernel(self, host: int) -> Signature:
-        """The kernel with most work under a host task; of one with none, the step's most frequent."""
-        under = self.under.get(host)
-        if under:
-            return max(under, key=lambda one: under[one])
-        return self.usual
-
-    def _surfaces(self) -> dict[tuple[HostKey, Signature], Progress]:
-        """Progress over the whole grid of every host key with its main kernel."""
-        wanted: dict[tuple[float, Signature], dict[float, None]] = {}
-        surfaces = {}
-        for host in self.hosts.tolist():
-            (rate, share), kernel = self.keys[host], self._main_kernel(host)
-            if self.known and ((rate, share), kernel) in self.known:
-                surfaces[(rate, share), kernel] = self.known[(rate, share), kernel]
-            else:
-                wanted.setdefault((share, kernel), {})[rate] = None
-        for (share, kernel), rates in wanted.items():
-            all_rates = exclusive_progress(self.work.system, rates, share, pim_kernel(kernel, self.work.system),
-                                           self.low, self.high)  # fmt: skip
-            for row, rate in enumerate(rates):
-                surfaces[(rate, share), kernel] = Progress(all_rates.host[row], all_rates.pim[row])
-        return surfaces
-
-    def _choose(self) -> dict[int, list[int]]:
-        """Grid places to try per host task: by value, by pair, then the single pairs, which are the same for all."""
-        own: dict[int, list[int]] = {}
-        total = np.zeros(len(self.low))
-        by_value: dict[tuple[HostKey, Signature], list[int]] = {}
-        for host in self.hosts.tolist():
-            which = self.keys[host], self._main_kernel(host)
-            surface = self.surfaces[which]
-            if which not in by_value:
-                by_value[which] = [
-                    int(np.argmin((1 - value * surface.pim) / np.maximum(surface.host, 1e-9))) for value in _VALUES
-                ]
-            pim_time = sum(self.under.get(host, {}).values())
-            times = completion(surface, self.time[host], pim_time)
-            total += times
-            own[host] = [*by_value[which], int(np.argmin(times))]
-        singles = _spread_out(total, self.low, self.high, _UNIFORM)
-        return {host: [*places, *singles] for host, places in own.items()}
-
-    def _progress(self) -> dict[tuple[HostKey, Signature], dict[int, PairRate]]:
-        """Progress of every host key with every kernel that runs under it, at the places chosen for that key."""
-        places: dict[HostKey, dict[int, None]] = {}
-        kernels: dict[HostKey, dict[Signature, None]] = {}
-        for host, chosen in self.chosen.items():
-            places.setdefault(self.keys[host], {}).update(dict.fromkeys(chosen))
-            kernels.setdefault(self.keys[host], {})[self._main_kernel(host)] = None
-            if self.known is not None:
-                kernels[self.keys[host]].update(dict.fromkeys(self.under.get(host, {})))
-        found: dict[tuple[HostKey, Signature], dict[int, PairRate]] = {}
-        for key, at in places.items():
-            index = np.array(list(at))
-            for kernel in kernels[key]:
-                surface = self.surfaces.get((key, kernel))
-                if surface is not None:
-                    host, pim = surface.host[index], surface.pim[index]
-                else:
-                    made = exclusive_progress(self.work.system, [key[0]], key[1], pim_kernel(kernel, self.work.system),
-                                              self.low[index], self.high[index])  # fmt: skip
-                    host, pim = made.host[0], made.pim[0]
-                found[key, kernel] = {
-                    place: PairRate(one, other) if one + other >= 1 else TURNS
-                    for place, one, other in zip(at, host.tolist(), pim.tolist(), strict=True)
-                }
-        return found
-
-    # Choices: an array over tasks of places in `chosen`, -1 for not sharing
-
-    def by_value(self, index: int) -> Ints:
-        """For every host task the candidate of one value; not to share where that is better."""
-        return self._all(lambda host: self._or_turns(host, index))
-
-    def by_pair(self) -> Ints:
-        """For every host task the thresholds that complete it and the work under it soonest."""
-        return self._all(lambda host: len(_VALUES))
-
-    def single(self, index: int) -> Ints:
-        """One pair for all."""
-        return self._all(lambda host: len(_VALUES) + 1 + index)
-
-    def _all(self, choose: Callable[[int], int]) -> Ints:
-        choice = np.full(len(self.work), -1)
-        for host in self.hosts.tolist():
-            choice[host] = choose(host)
-        return choice
-
-    def _or_turns(self, host: int, index: int) -> int:
-        return (
-            index if self.progress[self.keys[host], self._main_kernel(host)][self.chosen[host][index]].pim > 0 else -1
-        )
-
-    def options(self, host: int, present: int) -> list[int]:
-        """Other choices of one host task, different in thresholds; none where no PIM work runs under it."""
-        if host not in self.under or self.under[host] == {}:
-            return []
-        seen = {self.chosen[host][present] if present >= 0 else -1}
-        found = [] if present < 0 else [-1]
-        for index in range(len(_VALUES) + 1):
-            place = self.chosen[host][index]
-            if place not in seen:
-                seen.add(place)
-                found.append(index)
-        return found
-
-    def rates(self, choice: Ints) -> PairRates:
-        """Progress of pairs under a choice."""
-        chosen, keys, progress, kernels = self.chosen, self.keys, self.progress, self.work.signatures
-
-        def rate(host: int, pim: int) -> PairRate:
-            if choice[host] < 0:
-                return TURNS
-            kernel = kernels[pim]
-            assert kernel is not None
-            # A pair that did not meet in the preliminary schedule: as with the kernel that did.
-            found = progress.get((keys[host], kernel)) or progress[keys[host], self._main_kernel(host)]
-            return found[chosen[host][choice[host]]]
-
-        return rate
-
-    def known_rates(self, plan: Plan) -> dict[tuple[float, float, Signature, Policy], PairRate]:
-        """Progress under the policies of a plan made here, as the plan's own schedule asks for it."""
-        place_of = {
-            (int(low), int(high)): place for place, (low, high) in enumerate(zip(self.low, self.high, strict=True))
-        }
-        found = {}
-        for host in self.hosts.tolist():
-            policy, key = plan.policies[host], self.keys[host]
-            if policy.theta_low is None or policy.theta_high is None:
-                continue
-            place = place_of[policy.theta_low, policy.theta_high]
-            for (one, kernel), progress in self.progress.items():
-                if one == key and place in progress:
-                    found[(*key, kernel, policy)] = progress[place]
-        return found
-
-    def policies(self, choice: Ints) -> Sequence[Policy]:
-        """The choice as a policy per task."""
-        made: dict[int, Policy] = {-1: SERIAL}
-        policies = []
-        for task, index in enumerate(choice.tolist()):
-            place = self.chosen[task][index] if index >= 0 else -1
-            if place not in made:
-                made[place] = Policy(kind="exclusive", theta_low=int(self.low[place]), theta_high=int(self.high[place]))
-            policies.append(made[place])
-        return policies
-
-
-def _spread_out(values: Floats, low: Ints, high: Ints, count: int) -> list[int]:
-    """Places of the least values, no two within two of each other in both thresholds."""
-    found: list[int] = []
-    for place in np.argsort(values, kind="stable").tolist():
-        if all(abs(int(low[place] - low[one])) > 2 or abs(int(high[place] - high[one])) > 2 for one in found):
-            found.append(place)
-        if len(found) == count:
-            break
-    return found + found[:1] * (count - len(found))
