@@ -80,6 +80,8 @@ def parse(text: str, origin: str) -> Tree:
         mark = getattr(error, "problem_mark", None)
         where = f"{origin}:{mark.line + 1}" if mark else origin
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        if "nesting depth" in problem:  # a limit of libyaml's own, in newer builds
+            raise DescriptionError(where, "(file)", Shown("nested too deeply"), "a mapping of fields") from None
         raise DescriptionError(where, "(file)", Shown(f"not YAML ({problem})"), "a YAML mapping of fields") from None
     if tree is None or (tree.kind == "scalar" and not tree.text):
         raise DescriptionError(origin, "(file)", Shown("empty"), "a YAML mapping of fields")

@@ -128,12 +128,12 @@ def _work(shapes: Sequence[ConvShape], phases: Sequence[Phase], element: int) ->
     # Rows that no filter meets are not read; of the others, whole sectors are.
     read = images * np.minimum(1, ((p - 1) * np.minimum(r, stride_h) + r) / h)
     # Of a strided data gradient, filter rows that meet no output are skipped, columns are not.
-    met = np.ceil(s / stride_w) / s / stride_h
+    met = np.ceil(s / stride_w) * r / stride_h
     return _Work(
         table, phase,
         rows=np.select([forward, data], [n * p * q, n * h * w], c / groups * r * s),
         cols=np.where(data, c / groups, k / groups),
-        depth=np.select([forward, data], [c / groups * r * s, k / groups * r * s * met], n * p * q),
+        depth=np.select([forward, data], [c / groups * r * s, k / groups * met], n * p * q),
         first=np.where(data, maps, read),
         second=np.where(phase == 2, maps, filters),
         result=np.select([forward, data], [maps, images], filters),
@@ -233,14 +233,18 @@ def _gemm(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_l
 
 def _filled(work: _Work, alignment: int, inputs: Floats, outputs: Floats | None = None) -> _Work:
     """The products with channel counts filled up with zeros to multiples of `alignment`; outputs only where given."""
-    more_in = np.ceil(inputs / alignment) * alignment / inputs
-    more_out = np.ceil(outputs / alignment) * alignment / outputs if outputs is not None else np.ones_like(inputs)
-    forward, data = work.phase == 0, work.phase == 1
+    filled_in = np.ceil(inputs / alignment) * alignment
+    filled_out = np.ones_like(inputs) if outputs is None else np.ceil(outputs / alignment) * alignment
+    outputs = np.ones_like(inputs) if outputs is None else outputs
+    forward, data, weights = (work.phase == index for index in range(3))
+    # Divided first: whole numbers stay whole, and no ceiling counts a rounding error as one more.
     return dataclasses.replace(
         work,
-        rows=work.rows * np.where(work.phase == 2, more_in, 1.0),
-        cols=work.cols * np.where(data, more_in, more_out),
-        depth=work.depth * np.select([forward, data], [more_in, more_out], 1.0),
+        rows=np.where(weights, work.rows / inputs * filled_in, work.rows),
+        cols=np.where(data, work.cols / inputs * filled_in, work.cols / outputs * filled_out),
+        depth=np.select(
+            [forward, data], [work.depth / inputs * filled_in, work.depth / outputs * filled_out], work.depth
+        ),
     )
 
 

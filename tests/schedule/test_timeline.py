@@ -60,6 +60,7 @@ def test_tracks_do_not_overlap_and_cover_the_step(case: Case, order: str) -> Non
 
 
 def test_the_picture_draws_what_ran() -> None:
+    pytest.importorskip("matplotlib")
     figure = gantt(EXAMPLE)
     sides, memory = figure.axes
     # The bound: conv, with bn under it, and next: 4 + 3.
@@ -75,6 +76,7 @@ def test_the_picture_draws_what_ran() -> None:
 
 
 def test_a_window_cuts() -> None:
+    pytest.importorskip("matplotlib")
     sides, memory = gantt(EXAMPLE, (5, 6.5)).axes
     drawn = [(path.get_extents().x0, path.get_extents().x1) for one in sides.collections for path in one.get_paths()]
     assert sorted(drawn) == [(5000, 6000), (5000, 6500)]
