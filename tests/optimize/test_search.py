@@ -80,6 +80,7 @@ BETTER = [
     ({}, {"gpu.clock": 1.8e9}, 1e-9),
     ({"controller.queue_capacity": 32, "controller.window": 32, "controller.theta_low": 8,
       "controller.theta_high": 30}, {}, 0.005),
+    ({"memory.organisation.banks_per_group": 2}, {}, 0.005),
     ({"memory_channels": 48}, {}, 0.005),
 ]  # fmt: skip
 
