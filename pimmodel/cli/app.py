@@ -55,6 +55,10 @@ FormatOption = Annotated[choices.Format, typer.Option("--format", help="Output f
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", help="Write to this file instead of the terminal.")
 ]
+ThresholdsOption = Annotated[
+    Path | None,
+    typer.Option("--thresholds", help="Thresholds per CONV task, from `pimmodel optimize -o FILE.yaml`."),
+]
 
 DEFAULT_SYSTEM = "v100-bankgroup-pim"
 
@@ -89,10 +93,7 @@ def estimate(
     policy: Annotated[
         choices.Policy | None, typer.Option("--policy", help="Sharing policy; default: the system's.")
     ] = None,
-    thresholds: Annotated[
-        Path | None,
-        typer.Option("--thresholds", help="Thresholds per CONV task, from `pimmodel optimize -o FILE.yaml`."),
-    ] = None,
+    thresholds: ThresholdsOption = None,
     format: FormatOption = choices.Format.table,
     output: OutputOption = None,
 ) -> None:
@@ -201,15 +202,13 @@ def timeline(
     policy: Annotated[
         choices.Policy, typer.Option("--policy", help="A policy with a schedule.")
     ] = choices.Policy.exclusive,
-    thresholds: Annotated[
-        Path | None,
-        typer.Option("--thresholds", help="Thresholds per CONV task, from `pimmodel optimize -o FILE.yaml`."),
-    ] = None,
+    thresholds: ThresholdsOption = None,
 ) -> None:
     """Write what GPU, PIM and memory do when, as a trace or a picture."""
     from pimmodel.cli import output as out
     from pimmodel.step import estimate as run
 
+    out.timeline_form(output)  # before the work, not after it
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
     options = _options_of(precision, optimizer, fuse_activation)
     out.emit_timeline(run(net, hardware, policy.value, **options, thresholds=thresholds), output)

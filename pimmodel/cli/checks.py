@@ -121,26 +121,19 @@ def validate_contention_command(
     quiet: QuietOption = False,
 ) -> None:
     """Compare the closed forms with the reference simulator on random scenarios."""
-    from pimmodel.errors import PimModelError
-
     with needs_numba():
         from pimmodel.validation import contention
-    if workers < 0:
-        raise PimModelError(f"--workers is {workers}; allowed: 0 or more")
+    processes = process_count(workers)
     effort, n = (contention.QUICK, min(n, 60)) if quick else (contention.FULL, n)
     with progress_bar("scenarios", quiet or format is not choices.Format.table) as progress:
-        found = contention.validate_contention(
-            n, seed, effort=effort, workers=workers or os.cpu_count() or 1, progress=progress
-        )
-    try:
+        found = contention.validate_contention(n, seed, effort=effort, workers=processes, progress=progress)
+    with write_errors():
         if csv_file:
             contention.write_csv(found, csv_file)
         if plot_file:
             contention.plot(found, plot_file)
         if worst_file:
             contention.write_worst(found, worst_file)
-    except OSError as error:
-        raise PimModelError(f"cannot write {error.filename}: {error.strerror}") from None
     emit_rows(contention.rows(found, seed), format)
 
 
@@ -170,6 +163,26 @@ def emit_rows(rows: list[Row], format: choices.Format) -> None:
     ]  # fmt: skip
     headers = ("data", "quantity", "n", "median", "mean", "p90", "p95", "worst", "target", "met")
     emit(table("Errors", headers, cells, (False, False) + (True,) * 6 + (False, False), None), None)
+
+
+def process_count(workers: int) -> int:
+    """Processes to use: as many as asked for, or one per processor."""
+    from pimmodel.errors import PimModelError
+
+    if workers < 0:
+        raise PimModelError(f"--workers is {workers}; allowed: 0 or more")
+    return workers or os.cpu_count() or 1
+
+
+@contextmanager
+def write_errors() -> Iterator[None]:
+    """A file that cannot be written ends the command with one line that names it."""
+    from pimmodel.errors import PimModelError
+
+    try:
+        yield
+    except OSError as error:
+        raise PimModelError(f"cannot write {error.filename}: {error.strerror}") from None
 
 
 @contextmanager

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pimmodel.cli import choices
-from pimmodel.cli.checks import FormatOption, QuietOption, emit_rows, needs_numba, progress_bar
+from pimmodel.cli.checks import (
+    FormatOption,
+    QuietOption,
+    emit_rows,
+    needs_numba,
+    process_count,
+    progress_bar,
+    write_errors,
+)
 
 
 def validate_network(
@@ -31,12 +38,9 @@ def validate_network(
     """Compare step times of whole networks with the reference simulator, which runs every task on one channel."""
     from dataclasses import replace
 
-    from pimmodel.errors import PimModelError
-
     with needs_numba():
         from pimmodel.validation import network
-    if workers < 0:
-        raise PimModelError(f"--workers is {workers}; allowed: 0 or more")
+    processes = process_count(workers)
     effort = network.QUICK if quick else network.FULL
     if batch is not None:
         effort = replace(effort, batch=batch)
@@ -44,12 +48,10 @@ def validate_network(
     network.check_names(names, system, effort.batch)
     with progress_bar("networks", quiet or format is not choices.Format.table) as progress:
         found = network.validate_network(
-            names, system, effort=effort, seed=seed, workers=min(workers or os.cpu_count() or 1, len(names)),
+            names, system, effort=effort, seed=seed, workers=min(processes, len(names)),
             progress=progress,
         )  # fmt: skip
     if csv_file:
-        try:
+        with write_errors():
             network.write_csv(found, csv_file)
-        except OSError as error:
-            raise PimModelError(f"cannot write {error.filename}: {error.strerror}") from None
     emit_rows(network.rows(found), format)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pimmodel.cli.table import table
-from pimmodel.errors import MissingExtraError, PimModelError
+from pimmodel.errors import PimModelError
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 
 
 def emit(text: str, output: Path | None) -> None:
-    """Print text, or write it to a file in one step (a failure leaves no half-written file behind)."""
+    """Print text, or write it to a file in one step."""
+    text = text if text.endswith("\n") else text + "\n"
     if output is None:
-        _print(text if text.endswith("\n") else text + "\n")
-        return
+        _print(text)
+    else:
+        _write(text.encode("utf-8"), output)
+
+
+def _write(data: bytes, output: Path) -> None:
+    """Write a file in one step: a failure leaves no half-written one behind."""
     draft = None
     try:
-        with tempfile.NamedTemporaryFile("w", dir=output.parent, prefix=f".{output.name}.", delete=False,
-                                         encoding="utf-8") as file:  # fmt: skip
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
             draft = Path(file.name)
-            file.write(text if text.endswith("\n") else text + "\n")
+            file.write(data)
         draft.chmod(0o666 & ~_umask())
         draft.replace(output)
     except (OSError, ValueError) as error:
@@ -187,25 +192,20 @@ def emit_timeline(result: Estimate, output: Path) -> None:
     if result.schedule is None:
         known = ", ".join(one for one in POLICIES if one not in SIMPLE)
         raise PimModelError(f"--policy is {result.policy}, which has no schedule; allowed: {known}")
-    form = output.suffix.lower().removeprefix(".")
+    form = timeline_form(output)
     if form == "json":
         return emit(json.dumps(chrome_trace(result.schedule)), output)
-    if form not in ("png", "svg", "pdf"):
+    drawn = io.BytesIO()
+    gantt(result.schedule).savefig(drawn, format=form, dpi=150)
+    return _write(drawn.getvalue(), output)
+
+
+def timeline_form(output: Path) -> str:
+    """Form of a timeline, from the file's name."""
+    form = output.suffix.lower().removeprefix(".")
+    if form not in ("json", "png", "svg", "pdf"):
         raise PimModelError(f"--output is {output}; allowed: a file that ends in .json, .png, .svg or .pdf")
-    try:
-        figure = gantt(result.schedule)
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise MissingExtraError("a picture", "plot") from None
-    draft = output.with_name(f".{output.name}.part")
-    try:
-        figure.savefig(draft, format=form, dpi=150)
-        draft.replace(output)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise PimModelError(f"cannot write {output}: {error.strerror or error}") from None
-    return None
+    return form
 
 
 def emit_names(kind: str, form: str, output: Path | None) -> None:

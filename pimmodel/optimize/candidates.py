@@ -187,13 +187,15 @@ class Candidates:
             (int(low), int(high)): place for place, (low, high) in enumerate(zip(self.low, self.high, strict=True))
         }
         found = {}
+        kernels = {kernel for _, kernel in self.progress}
         for host in self.hosts.tolist():
             policy, key = plan.policies[host], self.keys[host]
             if policy.theta_low is None or policy.theta_high is None:
                 continue
             place = place_of[policy.theta_low, policy.theta_high]
-            for (one, kernel), progress in self.progress.items():
-                if one == key and place in progress:
+            for kernel in kernels:
+                progress = self.progress.get((key, kernel), {})
+                if place in progress:
                     found[(*key, kernel, policy)] = progress[place]
         return found
 

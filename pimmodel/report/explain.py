@@ -10,7 +10,6 @@ import numpy as np
 
 from pimmodel.errors import UnknownNameError
 from pimmodel.formula import Formula
-from pimmodel.network.training import Task
 from pimmodel.optimize.pair import best_thresholds, completion_time
 from pimmodel.pim.bandwidth import pim_stream_time
 from pimmodel.pim.kernel import kernel_speed
@@ -168,7 +167,9 @@ def _streams(step: Step, index: int) -> Explained:
 def _pim(step: Step, index: int) -> Explained:
     """A non-CONV task on the PIM: column steps at the rate of its kernel."""
     system, task = step.system, step.tasks[index]
-    memory, kernel = system.memory, _kernel(step, task)
+    memory, signature = system.memory, step.workload.signatures[index]
+    assert signature is not None
+    kernel = pim_kernel(signature, system)
     speed = kernel_speed(memory.timing, memory.organisation, kernel, system.controller.refresh)
     steps = float(column_steps([task], system)[0])
     rate = pim_operation_rate(system, step.options.precision)
@@ -183,12 +184,6 @@ def _pim(step: Step, index: int) -> Explained:
     return Explained(
         f"{task.name} on the PIM: {format_quantity(float(step.pim[index]), 's')}", facts, bounds, [formula]
     )
-
-
-def _kernel(step: Step, task: Task) -> Any:
-    signature = step.workload.signatures[step.tasks.index(task)]
-    assert signature is not None
-    return pim_kernel(signature, step.system)
 
 
 def _shared(step: Step, index: int) -> list[Explained]:

@@ -18,7 +18,7 @@ from pimmodel.schedule.rates import TURNS, PairRate, PairRates
 from pimmodel.schedule.result import Schedule
 from pimmodel.schedule.tasks import Bools, Ints
 from pimmodel.schedule.workload import PIM_CHUNKS, HostUse, Workload
-from pimmodel.sharing.pairs import exclusive_progress, kept_progress
+from pimmodel.sharing.pairs import SLOW_POLICIES, exclusive_progress, kept_progress
 
 SERIAL = Policy(kind="serial")
 
@@ -90,11 +90,10 @@ def pair_rates(work: Workload, use: HostUse, plan: Plan) -> PairRates:
 def _grain(policy: Policy, rate: float, write_share: float) -> tuple[float, float]:
     """Request rate and write share for which a pair's progress is worked out.
 
-    `partitioned` and `uncoordinated` follow the PIM's kernel command by command for every pair, some tenths of a second
-    each, and are less exact than the others: they are worked out to the nearest octave of the rate and half of the
-    share, and kept on disk.
+    The slow policies take some tenths of a second for every pair, and are less exact than the others: they are worked
+    out to the nearest octave of the rate and half of the share, and kept on disk.
     """
-    if policy.kind not in ("partitioned", "uncoordinated"):
+    if policy.kind not in SLOW_POLICIES:
         return rate, write_share
     return 2.0 ** round(math.log2(rate)), round(2 * write_share) / 2
 

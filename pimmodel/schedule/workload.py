@@ -27,7 +27,7 @@ from pimmodel.network.conv_shape import ConvShape
 from pimmodel.network.training import ELEMENT_BYTES, Precision, Task
 from pimmodel.pim.tasks import Signature, pim_times, signature
 from pimmodel.roofline.conv import Phase
-from pimmodel.roofline.host import HostTasks, host_bandwidth, host_tasks, host_work
+from pimmodel.roofline.host import HostTasks, HostWork, host_bandwidth, host_tasks, host_work
 from pimmodel.schedule.tasks import Bools, Floats, Ints, TaskTable, task_table
 from pimmodel.sharing.pairs import near_share, request_rate
 
@@ -72,6 +72,7 @@ class Workload:
     write_share: Floats = field(repr=False)
     chunking: Chunking
     _host: HostTasks = field(repr=False)
+    _whole: HostWork = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -113,7 +114,7 @@ class Workload:
 
     def _in_kernel(self, chunks: int) -> tuple[Floats, Floats, Floats]:
         """Time [s], DRAM time [s] and traffic [B] of every task with its first operand passed over `chunks` times."""
-        work = host_work(self._host, self.system)
+        work = self._whole
         if work.kernels is None or chunks == 1:
             return work.time, work.memory, work.dram_bytes
         again = again_bytes(self._host.shapes, self._host.phases, self.precision, self.system.gpu.l2_size)
@@ -166,4 +167,5 @@ def workload(graph: nx.DiGraph, system: System, precision: Precision, chunking: 
         write_share=near_share(written / np.maximum(whole.dram_bytes, 1.0)),
         chunking=chunking,
         _host=described,
+        _whole=whole,
     )  # fmt: skip

@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 WRITE_STEPS = 16  # write shares are taken to the nearest of so many parts, so that tasks share a service curve
+SLOW_POLICIES = ("partitioned", "uncoordinated")  # they follow the PIM's kernel command by command for every pair
 LEAST_RATE = 1e-4  # requests per clock and channel: a task with less has this much
 
 
@@ -76,7 +77,7 @@ def kept_progress(
     system: System, rate: float, write_share: float, kernel: PimKernel, policy: Policy
 ) -> tuple[float, float]:
     """`policy_progress` of host and PIM; where it takes long it is kept in the on-disk cache."""
-    if policy.kind not in ("partitioned", "uncoordinated"):
+    if policy.kind not in SLOW_POLICIES:
         found = policy_progress(system, rate, write_share, kernel, policy)
         return float(found.host), float(found.pim)
     scenario = pair_scenario(system, rate, write_share, kernel, policy).model_dump_json()
