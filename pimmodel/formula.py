@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from pimmodel.symbols import SYMBOLS, latex_names, sympy_symbols
 from pimmodel.units import hash_text
 
 _GENERATOR = 2  # raise when the generated code changes
+# How the parts of a formula's docstring begin; each ends with its paragraph.
+_HEADINGS = re.compile(r"\b(?:(Symbols|Validity|Known error|Source): |(Returns) (?=\[))")
 
 
 class _LazySympy:
@@ -67,6 +70,21 @@ class Formula:
     def latex(self) -> str:
         """The expression in LaTeX, with the printed names of the symbols."""
         return str(sp.latex(self.expression, symbol_names=latex_names()))
+
+    @functools.cached_property
+    def summary(self) -> str:
+        """First sentence of the docstring."""
+        return " ".join(inspect.cleandoc(self.__doc__ or "").split("\n\n")[0].split())
+
+    @functools.cached_property
+    def notes(self) -> dict[str, str]:
+        """Parts of the docstring by heading: Symbols, Returns (a unit), Validity, Known error, Source."""
+        found: dict[str, str] = {}
+        for paragraph in inspect.cleandoc(self.__doc__ or "").split("\n\n"):
+            _, *parts = _HEADINGS.split(" ".join(paragraph.split()))
+            for word, returns, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+                found[word or returns] = text.strip()
+        return found
 
     @functools.cached_property
     def _code(self) -> str:

@@ -21,7 +21,10 @@ _ITERATIONS = 500
 
 @dataclass(frozen=True)
 class Calibration:
-    """Fitted constants, and the relative errors [1] of fitted and held-out kernels, in their order."""
+    """Fitted constants, and relative errors of kernels, in their order.
+
+    fitted, held_out : those of every second kernel, and of the others, shapes (F,) and (H,) [1]
+    """
 
     constants: KernelConstants
     fitted: Floats

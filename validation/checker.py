@@ -34,7 +34,8 @@ def check(
 
     Parameters
     ----------
-    trace : array of `trace.TRACE_DTYPE` from clock 0
+    trace : commands from clock 0, of `trace.TRACE_DTYPE`, shape (N,) [clock]
+    scenario : what was simulated
     first_owner : who has the memory at clock 0 (PIM: the kernel alone, as for its exclusive rate)
     end : clocks that the trace covers, for refreshes that are missing at its end; None: to its last command [clock]
     activate_clocks : clocks that an activate occupies the row command bus [clock]

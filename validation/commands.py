@@ -64,7 +64,7 @@ class Violation:
 def read_commands(
     trace: npt.NDArray[np.void], organisation: Organisation, kernel: PimKernel | None, *, partitioned: bool = False
 ) -> list[Command]:
-    """Commands of a trace in its order.
+    """Commands of a `trace`, of shape (N,) and `trace.TRACE_DTYPE` with clocks [clock], in its order.
 
     Raises
     ------

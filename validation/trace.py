@@ -137,7 +137,7 @@ def unit_banks(
 
 
 def names(trace: np.ndarray) -> list[str]:
-    """One readable line per command, for tests and error messages.
+    """One readable line per command of a `trace` of shape (N,), for tests and error messages; times in [clock].
 
     >>> row = np.array([(5, ACT, HOST, 1, 2, 7, -1)], dtype=TRACE_DTYPE)
     >>> names(row)

@@ -45,7 +45,8 @@ def row_interval(activate_gap: Any, wide: Any, row_cycle_time: Any, free: Any) -
 
     Symbols: b banks of a visit [1], T_act clocks per activate [clock], D least clocks from activate to activate of a
     bank with the columns of a visit between [clock], f visits for which banks are free [1]. Returns [clock].
-    Validity: backlog in all free banks. Source: bank timing, JESD235C.
+    Validity: backlog in all free banks. Known error: not measured apart, see the module docstring.
+    Source: bank timing, JESD235C.
     """
     return sp.Max(activate_gap * wide, row_cycle_time / free)
 
@@ -56,7 +57,7 @@ def slots_in_turn(turnaround: Any, visit_columns: Any, tCCD_S: Any, interval: An
 
     Symbols: t_turn clocks between columns of different direction [clock], c columns of a visit's opening [1], tCCD_S
     [clock], T clocks per visit opened [clock]. Returns [1]. Validity: any; at least the next visit decides.
-    Source: module docstring; K fitted.
+    Known error: not measured apart, see the module docstring. Source: module docstring; K fitted.
     """
     return sp.Max(1, K_DRY * (turnaround + visit_columns * tCCD_S) / interval)
 
@@ -65,14 +66,14 @@ def slots_in_turn(turnaround: Any, visit_columns: Any, tCCD_S: Any, interval: An
 def mixed_interval(pure: Any, column_gap: Any, changes: Any, turnaround: Any) -> Any:
     r"""Clocks per request with changes of direction.
 
-    .. math:: T = \sqrt{P^2 - t_{col}^2 + B^2},\qquad B = t_{col} + p_c (t_{turn} - t_{col})
+    .. math:: T = \sqrt{P^2 - t_{col}^2 + B^2},\qquad B = t_{col} + p_d (t_{turn} - t_{col})
 
-    Symbols: P clocks per request if there were no changes [clock], t_col clocks per column on the bus [clock], p_c
+    Symbols: P clocks per request if there were no changes [clock], t_col clocks per column on the bus [clock], p_d
     changes per column [1], t_turn clocks between columns of different direction [clock]. Returns [clock].
 
     While the bus turns, rows go on being opened, until the banks are held: a stream that waits for banks or activates
     hides part of the turns, one that waits for the bus (P = t_col) none.
-    Validity: any. Known error with true P and p_c: median 3.7 %, p95 15 %. Source: root of squares between the two
+    Validity: any. Known error: with true P and p_d, median 3.7 %, p95 15 %. Source: root of squares between the two
     limits (the exponent 2 was chosen among 1.5, 2, 2.5, 3).
     """
     bus = column_gap + changes * (turnaround - column_gap)
@@ -81,6 +82,8 @@ def mixed_interval(pure: Any, column_gap: Any, changes: Any, turnaround: Any) ->
 
 def rows_at_hand(stream: HostStream, banks: int, queued: Floats) -> tuple[Floats, Floats, Floats]:
     r"""Banks with work, banks per visit, and rows, when q consecutive requests wait, evenly on the sub-streams [1].
+
+    q is `queued` [1]; the three arrays have its shape.
 
     A sub-stream's q/S consecutive requests, beginning anywhere in a visit, lie in min(q/S, b + (q/S - 1)/n) rows.
 
@@ -103,7 +106,19 @@ def changes_per_column(
     timing: MemoryTiming, stream: HostStream, queued: Floats, per_row: Floats, activate_gap: float, row_time: float,
     switch_row: float, banks: int,
 ) -> Floats:  # fmt: skip
-    """Changes of direction per column of a mixed stream, for arrays of q and of the columns per activate there [1]."""
+    """Changes of direction per column of a mixed stream [1].
+
+    Parameters
+    ----------
+    timing, stream, banks : of the channel
+    queued : requests that wait, shape (N,) [1]
+    per_row : columns per activate at each of them, shape (N,) [1]
+    activate_gap, row_time, switch_row : as the symbols of these names [clock]
+
+    Returns
+    -------
+    array of shape (N,) [1].
+    """
     w = min(max(stream.write_share, 1e-6), 1 - 1e-6)
     at_hand, wide, _ = rows_at_hand(stream, banks, queued)
     visits, columns = np.maximum(at_hand / np.maximum(wide, 1), 1), per_row * np.maximum(wide, 1)

@@ -38,8 +38,8 @@ def own_opening_wait(columns: Any, visit_rate: Any, opening: Any, tCCD_L: Any) -
     than i tCCD_L after it. Symbols: n columns of the visit [1], a requests per clock of the visit [1/clock], t_open
     [clock], tCCD_L [clock]. Returns [clock].
 
-    Validity: even arrivals within the visit; the bank is idle when the visit begins. Exact there up to the rounding
-    of N. Source: sum over the requests of one visit.
+    Validity: even arrivals within the visit; the bank is idle when the visit begins. Known error: exact there up to
+    the rounding of N. Source: sum over the requests of one visit.
     """
     gap = 1 / visit_rate - tCCD_L
     waiting = sp.Piecewise(
@@ -59,8 +59,9 @@ def shared_batch(
     A cycle over the m rows takes m max(D, h + (k - 1) tCCD_L) clocks and brings k = a x cycle requests of each.
     Symbols: n [1], a [1/clock], m [1], h row switch [clock], D loaded row time [clock], tCCD_L [clock]. Returns [1].
 
-    Validity: m >= 2; FR-FCFS without a precharge while hits wait. Source: cyclic polling, exhaustive service
-    (Takagi, Queueing analysis of polling models, ACM Computing Surveys 20(1), 1988), deterministic arrivals.
+    Validity: m >= 2; FR-FCFS without a precharge while hits wait. Known error: not measured apart, see
+    `pimmodel.dram.service`. Source: cyclic polling, exhaustive service (Takagi, Queueing analysis of polling models,
+    ACM Computing Surveys 20(1), 1988), deterministic arrivals.
     """
     load = sharers * visit_rate
     free = sp.Max(1 - load * tCCD_L, sp.Rational(1, 1000))
@@ -109,8 +110,8 @@ def loaded_row(row_time: Any, activate_gap: Any, activates: Any, banks: Any) -> 
     Symbols: D_1 [clock], T_act [clock], A activates per clock if nothing waited [1/clock], k banks with conflicts [1].
     Returns [clock].
 
-    Validity: any load. Source: M/D/1 wait (Pollaczek-Khinchine); at the limit every busy bank opens a row per round of
-    activate slots.
+    Validity: any load. Known error: not measured apart, see `pimmodel.dram.service`. Source: M/D/1 wait
+    (Pollaczek-Khinchine); at the limit every busy bank opens a row per round of activate slots.
     """
     r = sp.Min(activates * activate_gap, sp.Rational(999, 1000))
     return sp.Min(row_time + activate_gap * r / (2 * (1 - r)), sp.Max(row_time, banks * activate_gap))
@@ -122,8 +123,8 @@ def slot_wait(activates: Any, activate_gap: Any) -> Any:
 
     .. math:: L = \frac{A^2 T^2}{2 (1 - A T)}
 
-    Symbols: A uses per clock [1/clock], T clocks per use [clock]. Returns [1]. Validity: A T < 1.
-    Source: Pollaczek-Khinchine.
+    Symbols: A activates, the uses per clock [1/clock], T activate_gap, clocks per use [clock]. Returns [1].
+    Validity: A T < 1. Known error: exact for uses that come at random (Poisson). Source: Pollaczek-Khinchine.
     """
     load = activates * activate_gap
     return load * load / (2 * (1 - load))
@@ -139,7 +140,8 @@ def slot_limited(service: Any, activate_gap: Any, activates_per_request: Any) ->
 
     In a closed queue the slots either keep up or hold nearly all requests, so the smaller limit decides, rounded off a
     little; waiting for slots as in an open queue, bank by bank, made a stream that the slots limit 10 % too slow.
-    Validity: any. Source: asymptotic bounds of closed queueing networks (Denning and Buzen 1978); K fitted.
+    Validity: any. Known error: not measured apart, see `pimmodel.dram.service`. Source: asymptotic bounds of closed
+    queueing networks (Denning and Buzen 1978); K fitted.
     """
     return (service**-K_SLOTS + (activate_gap * activates_per_request) ** K_SLOTS) ** (-1 / K_SLOTS)
 
@@ -150,7 +152,8 @@ def bus_wait(service: Any, column_gap: Any) -> Any:
 
     Symbols: mu [1/clock], t_col clocks per column [clock]. Returns [1].
 
-    Validity: mu t_col < 1, one direction. Source: Pollaczek-Khinchine; K for the burstiness of row hits (fitted).
+    Validity: mu t_col < 1, one direction. Known error: not measured apart, see `pimmodel.dram.service`.
+    Source: Pollaczek-Khinchine; K for the burstiness of row hits (fitted).
     """
     load = service * column_gap
     return K_BUS * load**2 / (2 * (1 - load))

@@ -18,7 +18,7 @@ def refresh_availability(tRFC: Any, tREFI: Any) -> Any:
 
     Validity: backlogged channel, every refresh issued when due. The re-opening of the rows that a refresh closes is
     not in it.
-    Source: JESD235C, all-bank refresh.
+    Known error: none of the time itself; too high by that re-opening. Source: JESD235C, all-bank refresh.
     """
     return 1 - tRFC / tREFI
 

@@ -36,7 +36,7 @@ def activate_interval(tRRD: Any, tFAW: Any) -> Any:
     Symbols: tRRD [clock], tFAW [clock]. Returns [clock].
 
     Validity: long runs of activates; tRRD is the average over the order of banks (all short where bank groups take
-    turns). Source: JESD235C.
+    turns). Known error: exact for such runs. Source: JESD235C.
     """
     return sp.Max(tRRD, tFAW / 4)
 
@@ -52,7 +52,7 @@ def backlogged_interval(
 
     with :math:`T_{row}` of `row_cycle` and :math:`T_{act}` of `activate_interval`. Symbols: t_col clocks per column
     where columns limit (tCCD_S if bank groups take turns, tCCD_L within one) [clock], n columns per visit [1], k banks
-    in turn [1]. Returns [clock].
+    in turn [1], tRCD, t_tail, tRP, tRC, tRRD, tFAW as there [clock]. Returns [clock].
 
     Validity: one direction, no refresh, queue long enough to see the next banks' requests.
     Known error: see `pimmodel validate dram`.

@@ -86,7 +86,11 @@ def row_times(timing: MemoryTiming, stream: HostStream) -> RowTimes:
 
 @dataclass(frozen=True)
 class ServiceCurve:
-    """mu(q) of one stream on one part: `rate[q]` requests per clock with q queued, q = 0 .. Q; activates likewise."""
+    """mu(q) of one stream on one part.
+
+    rate : with q requests queued, q = 0 .. Q, shape (Q + 1,) [1/clock]
+    activates_per_request : likewise, shape (Q + 1,) [1]
+    """
 
     rate: Floats
     activates_per_request: Floats

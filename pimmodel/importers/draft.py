@@ -212,10 +212,13 @@ class Draft:
 
         Parameters
         ----------
+        x : the layer that is scaled or shifted
+        how : which of both
         size : elements of the constant [1]
         value : its value, where it is one known number
         trainable : whether it counts as parameters
         sole : whether nothing else reads `x`, so that the constant may fold into the layer that makes it
+        name : of the layer, where a new one is made
         """
         entry = self[x]
         if size > 1 and sole and how in entry.absorbs and self._fits(entry, size):

@@ -27,8 +27,9 @@ SMALL = 4096
 class Constant:
     """A tensor that does not depend on any input.
 
-    `array` is absent where only the shape is known. `name` is the initialiser that holds trainable values, if any.
-    `fixed` constants were written into the file as numbers, so they may hold the batch of the exported graph.
+    `array` has the `shape`, and no unit that an ONNX file would tell [1]; it is absent where only the shape is known.
+    `name` is the initialiser that holds trainable values, if any. `fixed` constants were
+    written into the file as numbers, so they may hold the batch of the exported graph.
     """
 
     shape: Shape
@@ -51,7 +52,7 @@ Value = Feature | Constant
 
 
 def of_array(array: Array, *, fixed: bool = False, name: str | None = None) -> Constant:
-    """A constant with known values."""
+    """A constant with known values, of any shape [1]: those of `array`."""
     return Constant(tuple(array.shape), array, name, fixed)
 
 

@@ -167,7 +167,7 @@ class Candidates:
         return found
 
     def rates(self, choice: Ints) -> PairRates:
-        """Progress of pairs under a choice."""
+        """Progress of pairs under a choice; `choice` is the index of a candidate [1], or -1, shape (T,)."""
         chosen, keys, progress, kernels = self.chosen, self.keys, self.progress, self.work.signatures
 
         def rate(host: int, pim: int) -> PairRate:
@@ -200,7 +200,7 @@ class Candidates:
         return found
 
     def policies(self, choice: Ints) -> Sequence[Policy]:
-        """The choice as a policy per task."""
+        """The choice as a policy per task; `choice` is the index of a candidate [1], or -1, shape (T,)."""
         made: dict[int, Policy] = {-1: SERIAL}
         policies = []
         for task, index in enumerate(choice.tolist()):

@@ -67,7 +67,10 @@ def schedule_policy(work: Workload, name: Scheduled, optimum: Optimum) -> Schedu
 
 
 def with_copies(work: Workload, on_pim: Bools) -> Workload:
-    """The workload with the time of copying shared tensors from one partition to the other added to host tasks."""
+    """The workload with the time of copying shared tensors from one partition to the other added to host tasks [s].
+
+    `on_pim` says which tasks run there, shape (T,).
+    """
     copied = copied_bytes(work, on_pim)
     seconds = 2 * copied / host_bandwidth(work.system)
     host = {
@@ -81,8 +84,9 @@ def with_copies(work: Workload, on_pim: Bools) -> Workload:
 
 
 def copied_bytes(work: Workload, on_pim: Bools) -> Floats:
-    """Bytes of tensors that cross from one side to the other, each once, at the host task that makes or takes it (T,).
+    """Bytes of tensors that cross from one side to the other, each once, at the host task that makes or takes it [B].
 
+    `on_pim` says which tasks run there, shape (T,); the result has the same shape.
     Weights that the PIM updates go back to the host's side for the next step; their gradient's host task pays.
     """
     copied = np.zeros(len(work))

@@ -80,7 +80,7 @@ class ConvKernels:
         return 2 * self.macs / self.dram_bytes
 
     def with_more_dram(self, seconds: Floats) -> Floats:
-        """Times of the same kernels with so much more DRAM time each, shape (T,) [s].
+        """Times of the same kernels with so many `seconds` more DRAM time each, both of shape (T,) [s].
 
         As `kernel_time` has it, arithmetic and traffic overlap; the traffic of non-fused Winograd transforms does not.
         """

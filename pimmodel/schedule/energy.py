@@ -113,6 +113,7 @@ def winograd_saving(patch_edge: Any, filter_edge: Any) -> Any:
 
     Validity: stride 1, square filters; 2.25 for F(2x2, 3x3) and 4 for F(4x4, 3x3). Patches at the edge that are not
     full, and the transforms, are not in it.
+    Known error: exact for full patches, it counts.
     Source: Lavin and Gray, CVPR 2016, doi 10.1109/CVPR.2016.435, section 4.1.
     """
     return (patch_edge * filter_edge) ** 2 / (patch_edge + filter_edge - 1) ** 2
@@ -146,6 +147,7 @@ def refresh_power(
     refresh cycle and tREFI refresh interval [clock]. Returns [W].
 
     Validity: I_5AB >= I_3N. Per-bank refresh renews the same rows in another order and is charged the same.
+    Known error: that of the currents, which a data sheet gives as maxima (too high).
     Source: DRAMsim3 (umd-memsys/DRAMsim3), energy per refresh VDD (IDD5AB - IDD3N) tRFC.
     """
     return channels * voltage * (refresh_current - standby_current) * tRFC / tREFI
@@ -174,7 +176,7 @@ def static_energy(power: Any, step_time: Any) -> Any:
 
     Symbols: P_s power [W], T_step step_time [s]. Returns [J].
 
-    Validity: nothing is switched off during a step.
+    Validity: nothing is switched off during a step. Known error: that of the power. Source: definition of power.
     """
     return sp.sympify(power * step_time)
 
@@ -322,7 +324,8 @@ def placed_energy(work: Workload, on_pim: Bools, makespan: float, *, chunks: Int
     >>> serial.total < on_gpu.total
     True
 
-    Parameters and errors are those of `task_energy`, and `makespan`, the time of the step [s].
+    Parameters (`on_pim`, `chunks`, `host_columns`), their shapes and the errors are those of `task_energy`; `makespan`
+    is the time of the step [s].
     """
     tasks = task_energy(work, on_pim, chunks=chunks, host_columns=host_columns)
     parts = {name: float(values.sum()) for name, values in (tasks.host_parts | tasks.pim_parts).items()}

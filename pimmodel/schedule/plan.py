@@ -52,7 +52,10 @@ def eligible(work: Workload) -> Bools:
 
 def uniform_plan(work: Workload, policy: Policy = SERIAL, *, chunks: int = 1, order: Order = "rearranged",
                  on_pim: Bools | None = None) -> Plan:  # fmt: skip
-    """One policy for all; all eligible tasks on the PIM unless told otherwise; `chunks` per CONV where it divides."""
+    """One policy for all; all eligible tasks on the PIM unless told otherwise; `chunks` per CONV where it divides [1].
+
+    `on_pim` tells it otherwise: whether each task runs there, shape (T,).
+    """
     placed = eligible(work) if on_pim is None else np.asarray(on_pim, dtype=bool)
     return Plan(placed, chunk_counts(work, placed, np.full(len(work), chunks)), (policy,) * len(work), order)
 
@@ -60,7 +63,8 @@ def uniform_plan(work: Workload, policy: Policy = SERIAL, *, chunks: int = 1, or
 def chunk_counts(work: Workload, on_pim: Bools, wanted: Ints, pim_chunks: int = PIM_CHUNKS) -> Ints:
     """Chunks of every task: CONV tasks as wanted or the most below that divide their channels; others as fine as goes.
 
-    Tasks on the PIM have up to `pim_chunks`, so that they can follow any CONV; other tasks on the host have one.
+    `on_pim` (whether a task runs there), `wanted` chunks [1] and the result have the shape (T,). Tasks on the PIM have
+    up to `pim_chunks`, so that they can follow any CONV; other tasks on the host have one.
     """
     counts = np.ones(len(work), dtype=np.int64)
     for count, use in work.host.items():

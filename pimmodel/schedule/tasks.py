@@ -46,7 +46,9 @@ class TaskTable:
         return len(self.names)
 
     def chunk_counts(self, chunks: int | Ints) -> Ints:
-        """Chunks of every task: one number for all, cut down to the channels that a task has, or one per task.
+        """Chunks of every task, shape (T,) [1].
+
+        `chunks` is one number for all, cut down to the channels that a task has, or one per task, shape (T,).
 
         Raises
         ------

@@ -32,9 +32,9 @@ def busy_interval(step_interval: Any, host_gap: Any, host_columns: Any, pace: An
 
     .. math:: T = \max(\tau,\ g_1 + (n - 1) s + g_2)
 
-    Symbols: tau clocks of the kernel alone, g_1 step to host column, n host columns in between [1], s from one of them
-    to the next, g_2 host column to step [clock]. Returns [clock]. Validity: going by turns, n >= 1.
-    Source: alternation on one path.
+    Symbols: tau clocks of the kernel alone, g_1 step to host column, s from one host column to the next, g_2
+    host column to step [clock], n host columns in between [1]. Returns [clock]. Validity: going by turns, n >= 1.
+    Known error: exact there. Source: alternation on one path.
     """
     return sp.Max(step_interval, host_gap + (host_columns - 1) * pace + step_gap)
 
@@ -46,9 +46,10 @@ def step_delay(service: Any, window_clocks: Any, step_gap: Any, least_delay: Any
     .. math:: \int_0^U x \max(g_2 - u,\ b)\, du = x \left(g_2 u_1 - u_1^2/2 + b (U - u_1)\right),\quad
               u_1 = \min(\max(g_2 - b, 0),\ U)
 
-    Symbols: x host columns per clock [1/clock], U clocks before the step in which the last column can have come, at
-    most 1/x [clock], g_2 host column to step, b least delay once one has come [clock]. Returns [clock].
-    Validity: columns evenly apart, independent of the steps. Source: age of the last of evenly spaced events.
+    Symbols: x service, host columns per clock [1/clock], U clocks before the step in which the last column can have
+    come, at most 1/x [clock], g_2 host column to step, b least delay once one has come [clock]. Returns [clock].
+    Validity: columns evenly apart, independent of the steps. Known error: exact there; bursts of row hits are not.
+    Source: age of the last of evenly spaced events.
     """
     u1 = sp.Max(0, sp.Min(step_gap - least_delay, window_clocks))
     return service * (step_gap * u1 - u1**2 / 2 + least_delay * (window_clocks - u1))

@@ -55,13 +55,19 @@ class DrainCurve:
         self.served = np.cumsum(deaths[:0:-1])[::-1]
 
     def drain(self, backlog: Floats, level: Floats) -> tuple[Floats, Floats]:
-        """Clocks, and requests served in them, from `backlog` down to `level`."""
+        """Clocks [clock], and requests served in them [1], from `backlog` down to `level` [1].
+
+        The two are broadcast against each other.
+        """
         between = [np.interp(level, self.queued, c) - np.interp(backlog, self.queued, c)
                    for c in (self.clocks, self.served)]  # fmt: skip
         return np.maximum(between[0], 0), np.maximum(between[1], 0)
 
     def level_after(self, backlog: Floats, *, clocks: Floats | None = None, requests: Floats | None = None) -> Floats:
-        """Requests queued when `clocks` have passed, or `requests` been served, since service began with `backlog`."""
+        """Requests queued [1] when `clocks` [clock] have passed, or `requests` [1] been served, since service began.
+
+        It began with `backlog` requests [1]; all are broadcast against each other.
+        """
         above = self.clocks if clocks is not None else self.served
         amount = clocks if clocks is not None else requests
         assert amount is not None
@@ -71,7 +77,7 @@ class DrainCurve:
 
 @dataclass(frozen=True)
 class FreshBatch:
-    """What the first row opened in each bank serves of a fresh backlog.
+    """What the first row opened in each bank serves of a fresh backlog; all arrays have the backlog's shape.
 
     requests : in the batch [1], per_row : of them per row opened [1], change : clocks per request for changes of
     direction [clock]
@@ -82,7 +88,10 @@ class FreshBatch:
     change: Floats
 
     def clocks(self, timing: MemoryTiming, count: Floats, *, columns: bool = True) -> Floats:
-        """Clocks from the first column to number `count`: activates four by four, or (`columns`) the bus [clock]."""
+        """Clocks from the first column to number `count` [1]: activates four by four, or (`columns`) the bus [clock].
+
+        `count` is broadcast against the batch.
+        """
         opened = np.maximum(count - 1, 0) / self.per_row
         rounds = np.floor(opened / 4)
         activating = rounds * max(4 * timing.tRRD_S, timing.tFAW) + (opened - 4 * rounds) * timing.tRRD_S
@@ -91,7 +100,10 @@ class FreshBatch:
 
 
 def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats) -> FreshBatch:
-    """The first batch of a backlog built up in a PIM turn: evenly on the sub-streams, B/S consecutive requests each."""
+    """The first batch of a backlog built up in a PIM turn: evenly on the sub-streams, B/S consecutive requests each.
+
+    `backlog` has any shape [1].
+    """
     stream, banks = scenario.stream, scenario.organisation.banks
     opened, wide, rows = rows_at_hand(stream, banks, backlog)
     requests = backlog * np.minimum(1.0, opened / np.maximum(rows, 1e-9))
@@ -104,8 +116,8 @@ def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats) -> FreshBa
 def first_columns(
     scenario: Scenario, times: RowTimes, fresh: FreshBatch, wanted: Floats, full: NDArray[np.bool_], residual: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Columns of the fresh batch until the queue is `wanted` requests shorter, at most the batch: (columns, their
-    clocks, requests that arrived meanwhile).
+    """Columns of the fresh batch until the queue is `wanted` requests shorter [1], at most the batch: (columns [1],
+    their clocks [clock], requests that arrived meanwhile [1]), arrays of the batch's shape.
 
     Behind a full window (`full`) nothing arrives before the first column's data are through, then one request per
     request completed at most.

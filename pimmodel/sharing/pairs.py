@@ -34,14 +34,17 @@ LEAST_RATE = 1e-4  # requests per clock and channel: a task with less has this m
 
 
 def request_rate(dram_bytes: Floats, time: Floats, system: System) -> Floats:
-    """Requests per clock on one channel of tasks that move `dram_bytes` [B] in `time` [s]; at most one per tCCD_S."""
+    """Requests per clock on one channel of tasks that move `dram_bytes` [B] in `time` [s]; at most one per tCCD_S.
+
+    The two are broadcast against each other.
+    """
     column = system.memory.organisation.bytes_per_column
     rate = dram_bytes / np.maximum(time, 1e-30) / (system.memory_channels * column * system.memory.clock)
     return np.asarray(np.clip(rate, LEAST_RATE, 1 / system.memory.timing.tCCD_S))
 
 
 def near_share(write_share: Floats) -> Floats:
-    """Write shares to the nearest part of `WRITE_STEPS` [1]."""
+    """Each `write_share`, an array of any shape, to the nearest part of `WRITE_STEPS` [1]."""
     return np.asarray(np.round(np.clip(write_share, 0, 1) * WRITE_STEPS) / WRITE_STEPS)
 
 
@@ -60,7 +63,7 @@ def pair_scenario(system: System, rate: float, write_share: float, kernel: PimKe
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Progress of pairs, as shares of what each side does alone, arrays of one shape [1]."""
+    """Progress of pairs: of `host` and `pim`, as shares of what each does alone, arrays of one shape [1]."""
 
     host: Floats
     pim: Floats
@@ -116,7 +119,9 @@ def exclusive_progress(
 
     Parameters
     ----------
+    system, kernel : the memory with its controller, and the PIM kernel
     rates : R request rates [1/clock]
+    write_share : of the host's requests [1]
     low, high : thresholds, shape (G,) [1]
 
     Returns

@@ -35,7 +35,7 @@ _GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True)
 class Timetable:
-    """When a kernel makes its steps, once through its passes.
+    """When a kernel makes its steps, once through its passes; arrays of shape (N,) for N steps.
 
     clock : of each step, from the first one on [clock]; period : until the kernel begins anew [clock]
     segment : clock of the first step of the step's segment, whose row is open since `opening` before it [clock]
@@ -133,12 +133,12 @@ class StepTable:
         self._late_wait = float(self._waits[last].mean())
 
     def steps(self, length: Floats) -> Floats:
-        """Mean steps of turns of `length` clocks after the first possible one [1]."""
+        """Mean steps of turns of `length` clocks after the first possible one, in the shape of `length` [1]."""
         beyond = length > self.lengths[-1]
         return np.where(beyond, self._rate * length + self._ahead, np.interp(length, self.lengths, self._steps))
 
     def wait(self, length: Floats) -> Floats:
-        """Mean clocks from the end of such a turn until all rows may be precharged [clock]."""
+        """Mean clocks from the end of turns of `length` until all rows may be precharged, in its shape [clock]."""
         beyond = length > self.lengths[-1]
         return np.where(beyond, self._late_wait, np.interp(length, self.lengths, self._waits))
 

@@ -42,18 +42,21 @@ def fill_turn(goal: Any, start: Any, rate: Any, residual: Any, overhead: Any) ->
 
     .. math:: T_P = \max((q_1 - q_0 - 1 + r)/\lambda,\; t_{over})
 
+    A column that ends the host's turn falls anywhere between two even arrivals, r = 1/2; random arrivals have no
+    memory, r = 1.
+
     Symbols: q_1 goal [1], q_0 start [1], lambda [1/clock], r mean part of an interval between arrivals that is left
-    when the turn begins [1]: a column that ends the host's turn falls anywhere between two even arrivals, r = 1/2;
-    random arrivals have no memory, r = 1. t_over least clocks of a turn: the hand-over, after which the conditions
-    are first looked at [clock]. Returns [clock].
-    Validity: no stall before the goal. Source: renewal argument; DESIGN.md section 8.
+    when the turn begins [1], t_over least clocks of a turn: the hand-over, after which the conditions are first looked
+    at [clock]. Returns [clock].
+    Validity: no stall before the goal. Known error: not measured apart; with the rest of the turns, see
+    `pimmodel validate contention`. Source: renewal argument; DESIGN.md section 8.
     """
     return sp.Max((goal - start - 1 + residual) / rate, overhead)
 
 
 @dataclass(frozen=True)
 class Handover:
-    """Clocks of the hand-overs.
+    """Clocks of the hand-overs; arrays have the shape of the scenario's rates.
 
     to_pim, to_host : from the condition to the new owner's clock: precharge wait, tRP, mode switch [clock]
     host_wait : the precharge wait within to_pim [clock]
@@ -72,6 +75,8 @@ def handover(
     scenario: Scenario, speed: KernelSpeed, times: RowTimes, columns_per_clock: Floats, activates_per_clock: Floats
 ) -> Handover:
     """Hand-over times of a scenario whose host ends its turns at the given column and activate rates [1/clock].
+
+    `columns_per_clock` and `activates_per_clock` are broadcast against each other.
 
     The host's banks may be precharged once the last write's tWR, the last activate's tRAS and the last read's tRTP are
     over. The column that ends the turn has just issued; the last write and the last activate lie back by an
@@ -98,7 +103,7 @@ def handover(
 
 @dataclass(frozen=True)
 class Turns:
-    """One cycle of a host turn and a PIM turn, and what it brings.
+    """One cycle of a host turn and a PIM turn, and what it brings; all arrays have one shape.
 
     host_rate [1/clock], pim_steps : steps per clock [1/clock], cycle : clocks of both turns [clock],
     stall_share [1], backlog : requests queued when the host takes over [1], activates_per_request [1]

@@ -43,7 +43,8 @@ def session_rate(session_steps: Any, work_rate: Any, taken: Any, lost: Any) -> A
     .. math:: \rho = K / (K / \rho_P + p\, T)
 
     Symbols: K steps of a session [1], rho_P steps per clock without losses [1/clock], p [1], T clocks of a loss
-    [clock]. Returns [1/clock]. Validity: losses do not overlap sessions. Source: renewal-reward argument.
+    [clock]. Returns [1/clock]. Validity: losses do not overlap sessions. Known error: not measured apart, see the
+    module docstring. Source: renewal-reward argument.
     """
     return session_steps / (session_steps / work_rate + taken * lost)
 
@@ -52,10 +53,10 @@ def session_rate(session_steps: Any, work_rate: Any, taken: Any, lost: Any) -> A
 def loss_probability(activates: Any, turn: Any) -> Any:
     r"""Probability that the host opens a row in a bank of the PIM's set during a session.
 
-    .. math:: p = 1 - e^{-A t_s}
+    .. math:: p = 1 - e^{-A T}
 
-    Symbols: A host activates in the set per clock [1/clock], t_s clocks of a session and a loss [clock]. Returns [1].
-    Validity: host rows come independently of the PIM. Source: Poisson events.
+    Symbols: A host activates in the set per clock [1/clock], T clocks of a session and a loss [clock]. Returns [1].
+    Validity: host rows come independently of the PIM. Known error: exact there. Source: Poisson events.
     """
     return 1 - sp.exp(-activates * turn)
 

@@ -67,14 +67,17 @@ def replay(
 
     Parameters
     ----------
+    timing, organisation : of the channel [clock]
     requests : (arrival clock, write, bank group, bank, row, column), by arrival; each is accepted in this order, in
         the clock of its arrival or as soon after as there is room, and may be scheduled from the next clock on
     window : most requests accepted whose column command has not issued; 1 is strictly in order; None: queues only
     queue_capacity : entries of the unified queue, or of the read and of the write queue each
-    queues : "separate": writes are drained from over `drain_high` full (share of the capacity) to under `drain_low`,
-        or while no read waits
+    refresh : "all-bank" or "per-bank" as the timing has it
+    queues, drain_high, drain_low : "separate": writes are drained from over `drain_high` full (share of the capacity)
+        to under `drain_low`, or while no read waits
     starvation_cap : columns that may pass the oldest request (None: any number)
     activate_clocks : clocks that an activate occupies the row command bus (Ramulator 2: 2)
+    trace : whether to keep every command
     """
     given = _as_records(requests, organisation)
     s = state.empty_state()
