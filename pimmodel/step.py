@@ -59,8 +59,12 @@ _BOUND_NOTES = {
 }
 
 
-# Where a task's time is shown; all others are backward.
-_COLUMNS = {"FP": "forward_s", "FWD": "forward_s", "UPD": "update_s"}
+_PARTS = {"FP": "forward", "FWD": "forward", "UPD": "update"}
+
+
+def part_of(phase: str) -> str:
+    """Part of a step that a task's phase belongs to: "forward", "backward" or "update"."""
+    return _PARTS.get(phase, "backward")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +165,12 @@ class Estimate:
         return step_energy(with_copies(work, self.on_pim > 0) if self.policy == "partitioned" else work, self.schedule)
 
     @functools.cached_property
+    def task_times(self) -> tuple[Floats, Floats]:
+        """Busy time of GPU and PIM with each task, shape (T,) each [s]; 0 on the side on which it does not run."""
+        alone = self.step.host if self.schedule is None else self.schedule.times  # chunks make CONV tasks longer
+        return (1 - self.on_pim) * alone, self.on_pim * np.nan_to_num(self.step.pim)
+
+    @functools.cached_property
     def layers(self) -> pd.DataFrame:
         """One row per layer: busy times in s, traffic in B, and where its work runs.
 
@@ -180,11 +190,10 @@ class Estimate:
                 "parameters": layer.parameters, "macs": layer.macs, "training_flops": 0, "traffic_bytes": 0,
                 "forward_s": 0.0, "backward_s": 0.0, "update_s": 0.0, "runs_on": "",
             }  # fmt: skip
-        alone = step.host if self.schedule is None else self.schedule.times  # chunks make CONV tasks longer
-        host, pim = (1 - self.on_pim) * alone, self.on_pim * np.nan_to_num(step.pim)
+        host, pim = self.task_times
         for task, share, time in zip(step.tasks, self.on_pim, host + pim, strict=True):
             row = rows[task.layer]
-            row[_COLUMNS.get(task.phase, "backward_s")] += float(time)
+            row[f"{part_of(task.phase)}_s"] += float(time)
             row["training_flops"] += task.flops
             row["traffic_bytes"] += task.bytes
             places = {place for place, runs in (("GPU", share < 1), ("PIM", share > 0)) if runs}

@@ -155,6 +155,22 @@ _PREFIXES = (
 )  # fmt: skip
 
 
+def prefixed(value: float, unit: str, digits: int = 3) -> tuple[float, str]:
+    """Factor and name of the unit in which a value reads well: value / factor is from 1 to 1000 of that unit.
+
+    >>> prefixed(0.0123, "s")
+    (0.001, 'ms')
+    >>> prefixed(0.0, "FLOP/s")
+    (1.0, 'FLOP/s')
+    """
+    if value == 0 or not math.isfinite(value):
+        return 1.0, unit
+    # 999.6 rounds to 1000 at three digits: compare what will be shown.
+    shown = float(f"{abs(value):.{digits}g}")
+    factor, prefix = next((pair for pair in _PREFIXES if shown >= pair[0]), _PREFIXES[-1])
+    return factor, f"{prefix}{unit}"
+
+
 def format_quantity(value: float, unit: str, digits: int = 3) -> str:
     """Text of an SI number with a prefix that people read: 0.00123 s -> '1.23 ms'.
 
@@ -165,8 +181,6 @@ def format_quantity(value: float, unit: str, digits: int = 3) -> str:
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
-    # 999.6 rounds to 1000 at three digits: compare what will be shown.
-    shown = float(f"{abs(value):.{digits}g}")
-    factor, prefix = next((pair for pair in _PREFIXES if shown >= pair[0]), _PREFIXES[-1])
+    factor, name = prefixed(value, unit, digits)
     whole_digits = len(str(int(abs(value) / factor)))
-    return f"{value / factor:.{max(0, digits - whole_digits)}f} {prefix}{unit}"
+    return f"{value / factor:.{max(0, digits - whole_digits)}f} {name}"

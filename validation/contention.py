@@ -229,34 +229,10 @@ def plot(comparisons: list[Comparison], path: Path) -> None:
 
 def figure_of(comparisons: list[Comparison]) -> Any:
     """Matplotlib figure of formula against simulator, one panel per quantity."""
-    from pimmodel.errors import MissingExtraError
+    from pimmodel.plots import Compared, formula_against_simulator
 
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-    except ImportError:
-        raise MissingExtraError("the scatter plot", "plot") from None
     units = ("requests/clock", "clocks/step", "requests/clock", "share of full rate", "share of full rate", "clocks")
-    figure = Figure(figsize=(12, 7.5), layout="constrained")
-    for panel, (quantity, unit) in enumerate(zip(QUANTITIES, units, strict=True), start=1):
-        axes = figure.add_subplot(2, 3, panel)
-        points = [(c.simulator, c.formula) for c in comparisons if c.quantity == quantity]
-        if not points:
-            axes.set_title(f"{quantity}: no draw")
-            continue
-        x, y = zip(*points, strict=True)
-        axes.scatter(x, y, s=9, alpha=0.6, color="#0072B2", linewidths=0)
-        finite = [v for v in (*x, *y) if math.isfinite(v)]
-        if panel != 5:
-            for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
-                scale("log")
-                axis.set_major_locator(LogLocator(subs=(1, 3)))
-                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                axis.set_minor_formatter(NullFormatter())
-            finite = [v for v in finite if v > 0]
-        ends = [min(finite), max(finite)]
-        axes.plot(ends, ends, color="#D55E00", linewidth=1)
-        axes.set_title(quantity.replace(" [share of full rate]", ""), fontsize=10)
-        axes.set_xlabel(f"simulator [{unit}]")
-        axes.set_ylabel(f"formula [{unit}]")
-    return figure
+    named = {quantity: quantity.replace(" [share of full rate]", "") for quantity in QUANTITIES}
+    unit_of = dict(zip(QUANTITIES, units, strict=True))
+    rows = [Compared(named[c.quantity], unit_of[c.quantity], c.formula, c.simulator) for c in comparisons]
+    return formula_against_simulator(rows, list(named.values()))

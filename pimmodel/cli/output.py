@@ -186,7 +186,8 @@ def emit_optimum(result: Optimum, step: Step, form: str, output: Path | None) ->
 
 def emit_timeline(result: Estimate, output: Path) -> None:
     """A schedule as Chrome trace (.json) or picture."""
-    from pimmodel.report.timeline import chrome_trace, gantt
+    from pimmodel.plots import gantt
+    from pimmodel.report.timeline import chrome_trace
     from pimmodel.step import POLICIES, SIMPLE
 
     if result.schedule is None:

@@ -10,6 +10,7 @@ import numpy as np
 from pimmodel.formula import formula, sp
 from pimmodel.hardware.system import System
 from pimmodel.scenario import PimKernel
+from pimmodel.schedule.workload import Workload
 from pimmodel.sharing.pairs import Progress, exclusive_progress, threshold_grid
 
 
@@ -80,3 +81,13 @@ def completion(progress: Progress, host_time: Any, pim_time: Any) -> Any:
         host_work=host_time, pim_work=pim_time, host_progress=np.maximum(progress.host, floor),
         pim_progress=np.maximum(progress.pim, floor),
     )  # fmt: skip
+
+
+def companion(work: Workload, conv: int) -> int | None:
+    """The longest PIM task that follows a CONV channel by channel in the same direction; None where none does."""
+    following = [
+        task for task, producers in enumerate(work.table.producers)
+        if (conv, False) in producers and work.signatures[task] is not None
+        and work.table.backward[task] == work.table.backward[conv]  # not the backward pass that reads it again
+    ]  # fmt: skip
+    return max(following, key=lambda task: float(work.pim[task]), default=None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pimmodel.errors import UnknownNameError
 from pimmodel.formula import Formula
-from pimmodel.optimize.pair import best_thresholds, completion_time
+from pimmodel.optimize.pair import best_thresholds, companion, completion_time
 from pimmodel.pim.bandwidth import pim_stream_time
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.pim.tasks import column_steps, pim_kernel, pim_operation_rate
@@ -189,14 +189,9 @@ def _pim(step: Step, index: int) -> Explained:
 def _shared(step: Step, index: int) -> list[Explained]:
     """A CONV task and the PIM work that follows it channel by channel, under the best thresholds of the pair."""
     work, system = step.workload, step.system
-    following = [
-        task for task, producers in enumerate(work.table.producers)
-        if (index, False) in producers and work.signatures[task] is not None
-        and work.table.backward[task] == work.table.backward[index]  # not the backward pass that reads it again
-    ]  # fmt: skip
-    if not following:
+    consumer = companion(work, index)
+    if consumer is None:
         return []
-    consumer = max(following, key=lambda task: work.pim[task])
     signature = work.signatures[consumer]
     assert signature is not None
     kernel, use = pim_kernel(signature, system), work.host[1]

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_cases import Case, One, cases, scheduled
 
-from pimmodel.report.timeline import chrome_trace, gantt
+from pimmodel.plots import gantt
+from pimmodel.report.timeline import chrome_trace
 from pimmodel.schedule.order import ORDERS
 from pimmodel.schedule.rates import same_rates
 
