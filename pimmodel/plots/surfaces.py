@@ -68,6 +68,7 @@ def pair_surface(step: Step, conv: str | None = None) -> PairSurface:
 
     Parameters
     ----------
+    step : the prepared step
     conv : name of the task, such as "FP(conv1)"; default: the one of which most can overlap with such work
 
     Raises
@@ -101,6 +102,7 @@ def threshold_surface(step: Step, conv: str | None = None, *, show: Show = "time
 
     Parameters
     ----------
+    step : the prepared step
     conv : name of the task; default: the one of which most can overlap with the PIM work beside it
     show : "time" of the pair [s] if all of the PIM work were there from the start, or progress of "host" or "pim" [1]
     chosen : thresholds to mark too, such as those that `optimize` chose for the whole step
