@@ -16,6 +16,7 @@ Units are those of :mod:`pimmodel.scenario`: clocks, and requests per clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,9 @@ def _build(path: str | Path, memory: dict[str, Any], parts: dict[str, Any]) -> S
             field, value, allowed = str(cause).split("|", 2)
             raise DescriptionError(path, f"{where}.{field}".lstrip("."), value, allowed) from None
         raise DescriptionError(path, where, first["input"], first["msg"].lower()) from None
+
+
+def shipped_scenarios() -> dict[str, Path]:
+    """The scenarios that ship with the library, by name."""
+    entries = files("pimmodel.models.scenarios").iterdir()
+    return {entry.name[:-5]: Path(str(entry)) for entry in entries if entry.name.endswith(".yaml")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -351,10 +351,25 @@ def compare(
     optimizer: Optimizer = "sgd-momentum",
     fuse_activation: bool = False,
     policies: Sequence[Policy] = POLICIES,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Estimate]:
-    """The estimates of several policies for the same step, all by default; arguments as for `estimate`."""
+    """The estimates of several policies for the same step.
+
+    Parameters
+    ----------
+    policies : some of `POLICIES`, or all
+    progress : called with the number of policies done, and of all, before the first and after each [1]
+    others : as for `estimate`
+    """
     step = prepare(network, system, precision=precision, optimizer=optimizer, fuse_activation=fuse_activation)
-    return [_estimate(step, policy) for policy in policies]
+    estimates: list[Estimate] = []
+    for policy in policies:
+        if progress:
+            progress(len(estimates), len(policies))
+        estimates.append(_estimate(step, policy))
+    if progress:
+        progress(len(policies), len(policies))
+    return estimates
 
 
 def _estimate(step: Step, policy: str) -> Estimate:

@@ -11,14 +11,14 @@ import csv
 import math
 import random
 import re
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from pimmodel.validation.processes import results
 from pimmodel.validation.report import Row
 from pimmodel.validation.scenarios import draw_scenario
 from pimmodel.validation.simulator.build import kernel_steps
@@ -162,17 +162,10 @@ def validate_contention(
     tasks = [(seed, draw, effort) for draw in range(n)]
     found: list[Comparison] = []
 
-    def collect(results: Iterable[list[Comparison]]) -> None:
-        for done, comparisons in enumerate(results, start=1):
-            found.extend(comparisons)
-            if progress:
-                progress(done, n)
-
-    if workers == 1:
-        collect(map(_task, tasks))
-    else:
-        with ProcessPoolExecutor(workers) as pool:
-            collect(pool.map(_task, tasks, chunksize=4))
+    for done, comparisons in enumerate(results(_task, tasks, workers, chunksize=4), start=1):
+        found += comparisons
+        if progress:
+            progress(done, n)
     return found
 
 

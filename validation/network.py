@@ -24,13 +24,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from pimmodel.validation.processes import results
 from pimmodel.validation.report import Row
 from pimmodel.validation.simulator.step import HostChunkTask, Need, PimChunkTask, Step, all_share
 from pimmodel.validation.simulator.step_run import run_step
@@ -234,11 +233,10 @@ def validate_network(
     check_names(names, system, effort.batch)
     one = partial(compare_network, system=system, effort=effort, seed=seed)
     found: list[Comparison] = []
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
-        for done, comparisons in enumerate((pool.map if pool else map)(one, names), start=1):
-            found += comparisons
-            if progress:
-                progress(done, len(names))
+    for done, comparisons in enumerate(results(one, names, workers), start=1):
+        found += comparisons
+        if progress:
+            progress(done, len(names))
     return found
 
 

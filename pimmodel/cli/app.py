@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from pimmodel.cli import checks, choices, gpu_checks, network_checks
+from pimmodel.cli import checks, choices, complete, gpu_checks, network_checks
+from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 from pimmodel.errors import PimModelError
 
 
@@ -38,9 +39,14 @@ app = typer.Typer(
 )
 
 NetworkArgument = Annotated[
-    str, typer.Argument(help="A built-in network (see `pimmodel list networks`) or an .onnx file.")
+    str,
+    typer.Argument(
+        help="A built-in network (see `pimmodel list networks`) or an .onnx file.", autocompletion=complete.networks
+    ),
 ]
-SystemOption = Annotated[str, typer.Option("--system", help="A built-in system, or a YAML file.")]
+SystemOption = Annotated[
+    str, typer.Option("--system", help="A built-in system, or a YAML file.", autocompletion=complete.systems)
+]
 BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N; default 64, or the .onnx file's own.")]
 ImageOption = Annotated[int | None, typer.Option("--image-size", help="Image height and width in pixels.")]
 PrecisionOption = Annotated[choices.Precision, typer.Option("--precision", help="Number format of the training.")]
@@ -96,14 +102,18 @@ def estimate(
     thresholds: ThresholdsOption = None,
     format: FormatOption = choices.Format.table,
     output: OutputOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Estimate one training step: time, throughput, and what each layer takes."""
     from pimmodel.cli import output as out
+    from pimmodel.step import SIMPLE
     from pimmodel.step import estimate as run
 
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
     options = _options_of(precision, optimizer, fuse_activation)
-    result = run(net, hardware, policy.value if policy else None, **options, thresholds=thresholds)
+    at_once = not thresholds and (policy or hardware.controller.policy) in SIMPLE
+    with waiting(f"estimating {net.name}", quiet or at_once):
+        result = run(net, hardware, policy.value if policy else None, **options, thresholds=thresholds)
     out.emit_estimate(result, format.value, output)
 
 
@@ -119,13 +129,16 @@ def compare(
     unknown_ops: UnknownOption = choices.UnknownOps.error,
     format: FormatOption = choices.Format.table,
     output: OutputOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Show all policies side by side."""
     from pimmodel.cli import output as out
     from pimmodel.step import compare as run
 
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
-    out.emit_comparison(run(net, hardware, **_options_of(precision, optimizer, fuse_activation)), format.value, output)
+    with progress_bar("policies", quiet) as progress:
+        results = run(net, hardware, **_options_of(precision, optimizer, fuse_activation), progress=progress)
+    out.emit_comparison(results, format.value, output)
 
 
 @app.command()
@@ -146,6 +159,7 @@ def optimize(
     ] = 0,
     format: FormatOption = choices.Format.table,
     output: OutputOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Choose thresholds and chunks per CONV, and where each non-CONV task runs; -o FILE.yaml for `estimate`."""
     from pimmodel.cli import output as out
@@ -153,13 +167,17 @@ def optimize(
 
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
     step = prepare(net, hardware, **_options_of(precision, optimizer, fuse_activation))
-    out.emit_optimum(optimize_step(step, objective.value, thorough), step, format.value, output)
+    with waiting(f"choosing thresholds for {net.name}", quiet):
+        best = optimize_step(step, objective.value, thorough)
+    out.emit_optimum(best, step, format.value, output)
 
 
 @app.command()
 def explain(
     network: NetworkArgument,
-    layer: Annotated[str, typer.Argument(help="A layer of it (see `pimmodel show NETWORK`).")],
+    layer: Annotated[
+        str, typer.Argument(help="A layer of it (see `pimmodel show NETWORK`).", autocompletion=complete.layers)
+    ],
     system: SystemOption = DEFAULT_SYSTEM,
     batch: BatchOption = None,
     image_size: ImageOption = None,
@@ -169,6 +187,7 @@ def explain(
     unknown_ops: UnknownOption = choices.UnknownOps.error,
     format: Annotated[choices.TextFormat, typer.Option("--format", help="Output format.")] = choices.TextFormat.text,
     output: OutputOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Show why a layer takes its time: formulas with numbers, the active bound, and how far the next one is."""
     import json
@@ -180,7 +199,8 @@ def explain(
 
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
     step = prepare(net, hardware, **_options_of(precision, optimizer, fuse_activation))
-    found = explained(step, layer)
+    with waiting(f"working out {layer}", quiet):
+        found = explained(step, layer)
     as_json = format is choices.TextFormat.json
     out.emit(json.dumps(explanation_dict(step, layer, found), indent=2) if as_json else explanation_text(found), output)
 
@@ -203,6 +223,7 @@ def timeline(
         choices.Policy, typer.Option("--policy", help="A policy with a schedule.")
     ] = choices.Policy.exclusive,
     thresholds: ThresholdsOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Write what GPU, PIM and memory do when, as a trace or a picture."""
     from pimmodel.cli import output as out
@@ -211,7 +232,9 @@ def timeline(
     out.timeline_form(output)  # before the work, not after it
     net, hardware = _load(network, system, batch, image_size, unknown_ops)
     options = _options_of(precision, optimizer, fuse_activation)
-    out.emit_timeline(run(net, hardware, policy.value, **options, thresholds=thresholds), output)
+    with waiting(f"scheduling {net.name}", quiet):
+        result = run(net, hardware, policy.value, **options, thresholds=thresholds)
+    out.emit_timeline(result, output)
 
 
 @app.command("list")
@@ -228,7 +251,12 @@ def list_names(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A built-in description or network, or a YAML or .onnx file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in description or network, or a YAML or .onnx file.", autocompletion=complete.shown
+        ),
+    ],
     batch: Annotated[int, typer.Option("--batch", help="Batch size N of a network.")] = 1,
     image_size: ImageOption = None,
     unknown_ops: UnknownOption = choices.UnknownOps.error,

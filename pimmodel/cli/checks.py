@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pimmodel.cli import choices
+from pimmodel.cli import choices, complete
+from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 
 if TYPE_CHECKING:
     from pimmodel.validation.report import Row
@@ -22,13 +23,18 @@ validate_app = typer.Typer(
     name="validate", help="Compare the formulas with simulators and measurements.", no_args_is_help=True
 )
 FormatOption = Annotated[choices.Format, typer.Option("--format", help="Output format.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 _RATES = ("host_rate", "pim_rate", "switches_per_kilocycle", "activates_per_request", "host_stall_share")
 
 
 def simulate(
-    config: Annotated[str, typer.Argument(help="A scenario YAML file, or the name of a shipped one (a policy).")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A scenario YAML file, or the name of a shipped one (a policy).", autocompletion=complete.scenarios
+        ),
+    ],
     format: FormatOption = choices.Format.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Run one contention scenario: formula and reference simulator side by side."""
     from pimmodel.cli.output import csv_text, emit
@@ -38,10 +44,11 @@ def simulate(
     from pimmodel.sharing.model import ClosedForm
 
     run = load_scenario(_scenario_path(config))
-    with needs_numba():
-        from pimmodel.validation.simulator.simulate import Simulator
-    formula = ClosedForm().rates(run.scenario)
-    simulator = Simulator(run.cycles, run.warmup, run.seed).rates(run.scenario)
+    with waiting(f"simulating {run.cycles} clocks (compiled first, once)", quiet):
+        with needs_numba():
+            from pimmodel.validation.simulator.simulate import Simulator
+        formula = ClosedForm().rates(run.scenario)
+        simulator = Simulator(run.cycles, run.warmup, run.seed).rates(run.scenario)
     warnings = outside_domain(run.scenario)
     intervals = {name: interval_of(run.scenario, name, getattr(formula, name)) for name in _RATES}
     if format is choices.Format.json:
@@ -77,17 +84,15 @@ def simulate(
 
 def _scenario_path(config: str) -> Path:
     """A file, or a scenario that ships with the library."""
-    from importlib.resources import files
-
     from pimmodel.errors import UnknownNameError
+    from pimmodel.scenario_file import shipped_scenarios
 
     if Path(config).suffix in (".yaml", ".yml") or os.sep in config or Path(config).exists():
         return Path(config)
-    shipped = {entry.name[:-5]: entry for entry in files("pimmodel.models.scenarios").iterdir()
-               if entry.name.endswith(".yaml")}  # fmt: skip
+    shipped = shipped_scenarios()
     if config not in shipped:
         raise UnknownNameError("scenario", config, shipped, hint=" (or give a .yaml file)")
-    return Path(str(shipped[config]))
+    return shipped[config]
 
 
 @validate_app.command("dram")
@@ -101,7 +106,7 @@ def validate_dram_command(
 
     with needs_numba():
         from pimmodel.validation.dram_truth import validate_dram
-    with progress_bar("streams", quiet or format is not choices.Format.table) as progress:
+    with progress_bar("streams", quiet) as progress:
         rows = validate_dram(truth, progress=progress, closed_form=list_clocks)
     emit_rows(rows, format)
 
@@ -125,7 +130,7 @@ def validate_contention_command(
         from pimmodel.validation import contention
     processes = process_count(workers)
     effort, n = (contention.QUICK, min(n, 60)) if quick else (contention.FULL, n)
-    with progress_bar("scenarios", quiet or format is not choices.Format.table) as progress:
+    with progress_bar("scenarios", quiet) as progress:
         found = contention.validate_contention(n, seed, effort=effort, workers=processes, progress=progress)
     with write_errors():
         if csv_file:
@@ -196,17 +201,3 @@ def needs_numba() -> Iterator[None]:
         if error.name != "numba":
             raise
         raise MissingExtraError("the reference simulator", "simulate") from None
-
-
-@contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Any]:
-    """A progress bar on standard error, or none."""
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -9,11 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pimmodel.cli import choices
-from pimmodel.cli.checks import FormatOption, QuietOption, emit_rows, progress_bar, validate_app
+from pimmodel.cli import choices, complete
+from pimmodel.cli.checks import FormatOption, emit_rows, validate_app
+from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 
 GpuOption = Annotated[
-    str, typer.Option("--gpu", help="GPU that was measured: a built-in GPU or system, or a system's YAML file.")
+    str,
+    typer.Option(
+        "--gpu",
+        help="GPU that was measured: a built-in GPU or system, or a system's YAML file.",
+        autocompletion=complete.gpus,
+    ),
 ]
 
 
@@ -26,11 +32,13 @@ def validate_gpu_command(
     profiles: Annotated[Path | None, typer.Option("--profiles", help="CSV of layer profiles.")] = None,
     throughput: Annotated[Path | None, typer.Option("--throughput", help="CSV of training throughput.")] = None,
     format: FormatOption = choices.Format.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare the GPU's model with measured kernels, layers and training steps (default: all tables that ship)."""
     from pimmodel.validation.gpu import validate_gpu
 
-    rows, skipped = validate_gpu(measurements, gpu, profiles, throughput)
+    with waiting("evaluating measured kernels, layers and steps", quiet):
+        rows, skipped = validate_gpu(measurements, gpu, profiles, throughput)
     _report_skipped(skipped)
     emit_rows(rows, format)
 
@@ -61,7 +69,7 @@ def calibrate(
     system = system_of(gpu)
     found = read_kernels(measurements)
     _report_skipped(found.skipped)
-    with progress_bar("evaluations", quiet or format is not choices.Format.table) as progress:
+    with progress_bar("evaluations", quiet) as progress:
         result = fit(found.rows, system.gpu, host_bandwidth(system), progress)
     target = output or Path(f"{system.name}-calibrated.yaml")
     source = f"fitted: pimmodel calibrate {measurements.name} --gpu {system.gpu.name}, rows 0, 2, 4 ..."

@@ -7,23 +7,21 @@ from typing import Annotated
 
 import typer
 
-from pimmodel.cli import choices
-from pimmodel.cli.checks import (
-    FormatOption,
-    QuietOption,
-    emit_rows,
-    needs_numba,
-    process_count,
-    progress_bar,
-    write_errors,
-)
+from pimmodel.cli import choices, complete
+from pimmodel.cli.checks import FormatOption, emit_rows, needs_numba, process_count, write_errors
+from pimmodel.cli.progress import QuietOption, progress_bar
 
 
 def validate_network(
     networks: Annotated[
-        list[str] | None, typer.Argument(help="Built-in networks or .onnx files; default: six common ones.")
+        list[str] | None,
+        typer.Argument(
+            help="Built-in networks or .onnx files; default: six common ones.", autocompletion=complete.networks
+        ),
     ] = None,
-    system: Annotated[str, typer.Option("--system", help="A built-in system, or a YAML file.")] = "v100-bankgroup-pim",
+    system: Annotated[
+        str, typer.Option("--system", help="A built-in system, or a YAML file.", autocompletion=complete.systems)
+    ] = "v100-bankgroup-pim",
     batch: Annotated[int | None, typer.Option("--batch", help="Batch size N; default 8, with --quick 1.")] = None,
     quick: Annotated[
         bool,
@@ -46,7 +44,7 @@ def validate_network(
         effort = replace(effort, batch=batch)
     names = networks or network.NETWORKS
     network.check_names(names, system, effort.batch)
-    with progress_bar("networks", quiet or format is not choices.Format.table) as progress:
+    with progress_bar("networks", quiet) as progress:
         found = network.validate_network(
             names, system, effort=effort, seed=seed, workers=min(processes, len(names)),
             progress=progress,
