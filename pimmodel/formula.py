@@ -87,7 +87,8 @@ class Formula:
         return found
 
     @functools.cached_property
-    def _code(self) -> str:
+    def code(self) -> str:
+        """Source of the generated numpy function."""
         table = repr([(name, SYMBOLS[name]) for name in self.arguments])
         # The whole module, not the function alone: its constants are part of the formula.
         text = _source_of_module(self._define.__module__) or textwrap.dedent(inspect.getsource(self._define))
@@ -105,7 +106,7 @@ class Formula:
         import numpy
 
         scope: dict[str, Any] = {"numpy": numpy}
-        exec(compile(self._code, f"<generated {self._define.__name__}>", "exec"), scope)
+        exec(compile(self.code, f"<generated {self._define.__name__}>", "exec"), scope)
         made: Callable[..., Any] = scope[self._define.__name__]
         return made
 
@@ -113,7 +114,7 @@ class Formula:
     def scalar(self) -> Callable[..., Any]:
         """The same function for plain numbers alone, about ten times faster on them: no numpy."""
         scope: dict[str, Any] = {"numpy": _PlainNumbers}
-        exec(compile(self._code, f"<generated {self._define.__name__}>", "exec"), scope)
+        exec(compile(self.code, f"<generated {self._define.__name__}>", "exec"), scope)
         made: Callable[..., Any] = scope[self._define.__name__]
         return made
 

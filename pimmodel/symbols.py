@@ -131,6 +131,18 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "chunks": SymbolInfo("chunks of channels that a task is cut into", "1", r"c", integer=True),
     "host_progress": SymbolInfo("progress of the host while both run, share of its own alone", "1", r"r", zero=True),
     "pim_progress": SymbolInfo("progress of the PIM while both run, share of its own alone", "1", r"\rho", zero=True),
+    # Stages: a host task and the PIM work beside it
+    "capacity": SymbolInfo("PIM work that fits beside a host task", "s", r"K", zero=True),
+    "backlog": SymbolInfo("PIM work waiting when a stage begins", "s", r"L", zero=True),
+    "passed_work": SymbolInfo("PIM work queued behind that which the host waits for", "s", r"A", zero=True),
+    "done": SymbolInfo("urgent PIM work done beside a host task", "s", r"D", zero=True),
+    "updates": SymbolInfo("weight updates waiting", "s", r"F", zero=True),
+    "filled": SymbolInfo("weight updates done beside a host task", "s", r"f", zero=True),
+    "update_capacity": SymbolInfo("weight updates that fit beside a host task", "s", r"K'", zero=True),
+    "cost": SymbolInfo("time that the host loses per time of PIM work beside it", "1", r"\kappa", zero=True),
+    "update_cost": SymbolInfo(
+        "time that the host loses per time of weight updates beside it", "1", r"\kappa'", zero=True
+    ),
     # Two on one column path
     "step_interval": SymbolInfo("clocks between two column steps of the kernel alone", "clock", r"\tau"),
     "host_gap": SymbolInfo("clocks from a step to a host column", "clock", r"g_1"),

@@ -39,6 +39,9 @@ Matrix = Literal["fp32", "tf32", "fp16"]
 ALGORITHMS = ("implicit_gemm", "winograd", "winograd_nonfused", "direct")
 BOUNDS = ("math", "dram", "l2", "launch")
 BYTES = {"fp32": 4, "tf32": 4, "fp16": 2}
+# Of a kernel, for `pimmodel.roofline.menu` alone: bytes that overlap with arithmetic on either level [B], time in which
+# nothing overlaps [s], launches [1].
+MENU_PARTS = ("streamed", "near", "apart", "kernels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +88,30 @@ class ConvKernels:
         As `kernel_time` has it, arithmetic and traffic overlap; the traffic of non-fused Winograd transforms does not.
         """
         apart = self.algorithm == ALGORITHMS.index("winograd_nonfused")
-        memory = np.maximum(self.dram, self.l2)
-        busy = self.time - self.launch
-        grown = np.maximum(self.dram + seconds, self.l2)
-        together = np.sqrt(np.maximum(busy**2 - memory**2, 0) + grown**2)
-        return np.asarray(np.where(apart, busy + seconds, together) + self.launch)
+        return with_more_traffic(self.time, self.dram, self.l2, self.launch, apart, seconds)
 
     @property
     def idle_share(self) -> Floats:
         """Share of the time in which the DRAM is idle [1]."""
         return 1 - self.dram / self.time
+
+
+def with_more_traffic(
+    time: Floats, dram: Floats, l2: Floats, launch: Floats, in_turn: NDArray[np.bool_], seconds: Floats
+) -> Floats:
+    """Times of kernels with more DRAM time, arrays of one shape [s].
+
+    Parameters
+    ----------
+    time, dram, l2, launch : whole time and its parts as in `ConvKernels` [s]
+    in_turn : whether traffic does not overlap with arithmetic [1]
+    seconds : more DRAM time [s]
+    """
+    memory = np.maximum(dram, l2)
+    busy = time - launch
+    grown = np.maximum(dram + seconds, l2)
+    together = np.sqrt(np.maximum(busy**2 - memory**2, 0) + grown**2)
+    return np.asarray(np.where(in_turn, busy + seconds, together) + launch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +176,14 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     """
     if precision == "tf32" and gpu.tf32_tensor_peak is None:
         precision = "fp32"
-    work = _work(shapes, phases, BYTES[precision])
-    return _fastest(_families(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision, channels_last),
-                    np.array([float(shape.macs) for shape in shapes]))  # fmt: skip
+    families = all_kernels(shapes, phases, gpu, bandwidth * gpu.kernels.dram_efficiency, precision, channels_last)
+    return _fastest(families, np.array([float(shape.macs) for shape in shapes]))
+
+
+def all_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu, bandwidth: float, precision: Matrix,
+                channels_last: bool) -> list[_Family]:  # fmt: skip
+    """All kernels that a library has for T tasks; `bandwidth` is what kernels get of the DRAM's [B/s]."""
+    return _families(_work(shapes, phases, BYTES[precision]), gpu, bandwidth, precision, channels_last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +213,7 @@ def _fastest(families: Sequence[_Family], macs: Floats) -> ConvKernels:
     for other in others:
         faster = other["time"] < best["time"]
         best = {name: np.where(faster, other[name], values) for name, values in best.items()}
-    return ConvKernels(**best, macs=macs)
+    return ConvKernels(macs=macs, **{name: values for name, values in best.items() if name not in MENU_PARTS})
 
 
 def _families(work: _Work, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> list[_Family]:
@@ -307,7 +329,7 @@ def _kernels(
         "compute": compute, "dram": traffic / bandwidth + extra, "l2": near / gpu.l2_bandwidth,
         "launch": kernels * launch, "dram_bytes": traffic, "l2_bytes": near,
         "algorithm": ALGORITHMS.index(algorithm), "tile_m": tile_m, "tile_n": tile_n, "splits": splits,
-        "tensor_cores": tensor,
+        "tensor_cores": tensor, "streamed": traffic, "near": near, "apart": extra, "kernels": kernels,
     }  # fmt: skip
     return _Family(np.where(allowed, time, np.inf), {name: np.asarray(values) for name, values in rest.items()})
 

@@ -71,7 +71,7 @@ class Workload:
     signatures: tuple[Signature | None, ...] = field(repr=False)
     write_share: Floats = field(repr=False)
     chunking: Chunking
-    _host: HostTasks = field(repr=False)
+    host_tasks: HostTasks = field(repr=False)
     _whole: HostWork = field(repr=False)
 
     def __len__(self) -> int:
@@ -102,13 +102,16 @@ class Workload:
         )
 
     def _use(self, chunks: int) -> HostUse:
-        parts = [_part(shape, phase, chunks) for shape, phase in zip(self._host.shapes, self._host.phases, strict=True)]
-        fits = np.array([part is not None for part in parts] + [True])[self._host.kernel_of]
+        parts = [
+            _part(shape, phase, chunks)
+            for shape, phase in zip(self.host_tasks.shapes, self.host_tasks.phases, strict=True)
+        ]
+        fits = np.array([part is not None for part in parts] + [True])[self.host_tasks.kernel_of]
         if self.chunking == "in-kernel":
             time, memory, traffic = self._in_kernel(chunks)
         else:
-            shapes = tuple(part or shape for part, shape in zip(parts, self._host.shapes, strict=True))
-            work = host_work(dataclasses.replace(self._host, shapes=shapes), self.system, kernels_each=chunks)
+            shapes = tuple(part or shape for part, shape in zip(parts, self.host_tasks.shapes, strict=True))
+            work = host_work(dataclasses.replace(self.host_tasks, shapes=shapes), self.system, kernels_each=chunks)
             time, memory, traffic = work.time, work.memory, work.dram_bytes
         return HostUse(np.where(fits, time, np.inf), memory, traffic, request_rate(traffic, time, self.system))
 
@@ -117,11 +120,11 @@ class Workload:
         work = self._whole
         if work.kernels is None or chunks == 1:
             return work.time, work.memory, work.dram_bytes
-        again = again_bytes(self._host.shapes, self._host.phases, self.precision, self.system.gpu.l2_size)
+        again = again_bytes(self.host_tasks.shapes, self.host_tasks.phases, self.precision, self.system.gpu.l2_size)
         more = (chunks - 1) * again
         slower = more / (host_bandwidth(self.system) * self.system.gpu.kernels.dram_efficiency)
         longer = work.kernels.with_more_dram(slower) - work.kernels.time
-        conv, which = self._host.kernel_of >= 0, self._host.kernel_of
+        conv, which = self.host_tasks.kernel_of >= 0, self.host_tasks.kernel_of
         return tuple(
             whole + np.where(conv, extra[which], 0.0)
             for whole, extra in ((work.time, longer), (work.memory, slower), (work.dram_bytes, more))
@@ -166,6 +169,6 @@ def workload(graph: nx.DiGraph, system: System, precision: Precision, chunking: 
         signatures=tuple(None if task.on_host_only else signature(task) for task in tasks),
         write_share=near_share(written / np.maximum(whole.dram_bytes, 1.0)),
         chunking=chunking,
-        _host=described,
+        host_tasks=described,
         _whole=whole,
     )  # fmt: skip

@@ -1,0 +1,315 @@
+"""The stage model over blocks of N designs, as plain loops that numba compiles (`pimmodel.stages.compiled`).
+
+Written element by element, each loop with few arrays, so that a compiler keeps a block in cache and uses vector
+instructions (it must prove that the arrays do not overlap). The formulas are those of `pimmodel.roofline` and
+`pimmodel.stages.formulas`: here objects that evaluate one number at a time, in the compiled module the code generated
+from them. Functions fill the arrays given to them last. Rates come as reciprocals [s/clock], [s/FLOP], [s/B]: products
+are cheaper than quotients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pimmodel.roofline.streams import stream_time
+from pimmodel.roofline.tiles import kernel_time
+from pimmodel.stages.formulas import (
+    drain_before,
+    sharing_cost,
+    stage_capacity,
+    stage_time,
+    threshold_value,
+    updates_done,
+    work_done,
+)
+
+FORMULAS = (
+    stream_time, kernel_time, drain_before, sharing_cost, stage_capacity, stage_time, threshold_value, updates_done,
+    work_done,
+)  # fmt: skip
+
+
+def kernel_side(
+    clock: Any, tensor: Any, dram: Any, l2: Any, launch: Any, first: Any, on_clock: Any, on_tensor: Any,
+    split_bytes: Any, split_launches: Any, streamed: Any, near: Any, apart_bytes: Any, apart_launches: Any,
+    kernels: Any, compute: Any, found: Any, time: Any, chosen: Any,
+) -> None:  # fmt: skip
+    """The fastest kernel of U tasks at N rates, see `pimmodel.roofline.menu`: time [s] and place in the menu, (U, N).
+
+    `compute` and `found`, shape (N,), are room to work in.
+    """
+    count = len(clock)
+    for task in range(len(first) - 1):
+        best, place = time[task], chosen[task]
+        for n in range(count):
+            best[n] = 1e300
+        for one in range(first[task], first[task + 1]):
+            for n in range(count):
+                compute[n] = on_clock[one] * clock[n]
+            if on_tensor[one] != 0.0:
+                for n in range(count):
+                    compute[n] += on_tensor[one] * tensor[n]
+            if split_bytes[one] != 0.0 or split_launches[one] != 0.0:
+                for n in range(count):
+                    compute[n] += split_bytes[one] * dram[n] + split_launches[one] * launch[n]
+            for n in range(count):
+                on_dram, on_l2 = streamed[one] * dram[n], near[one] * l2[n]
+                found[n] = on_dram if on_dram > on_l2 else on_l2
+            for n in range(count):
+                found[n] = kernel_time(compute=compute[n], memory=found[n], kernels=kernels[one], launch=launch[n])
+            if apart_bytes[one] != 0.0 or apart_launches[one] != 0.0:
+                for n in range(count):
+                    found[n] += apart_bytes[one] * dram[n] + apart_launches[one] * launch[n]
+            for n in range(count):
+                better = found[n] < best[n]
+                place[n] = one if better else place[n]
+                best[n] = found[n] if better else best[n]
+
+
+def with_chunks(
+    dram: Any, l2: Any, launch: Any, again: float, streamed: Any, near: Any, apart_bytes: Any, apart_launches: Any,
+    kernels: Any, in_turn: Any, chosen: Any, time: Any,
+) -> None:  # fmt: skip
+    """Add what `again` bytes [B] more of DRAM traffic cost a chosen kernel to its `time` [s], both of shape (N,).
+
+    As `pimmodel.roofline.conv.with_more_traffic`.
+    """
+    for n in range(len(time)):
+        one = chosen[n]
+        seconds = again * dram[n]
+        launches = kernels[one] * launch[n]
+        on_dram = streamed[one] * dram[n] + apart_bytes[one] * dram[n] + apart_launches[one] * launch[n]
+        on_l2 = near[one] * l2[n]
+        busy = time[n] - launches
+        before = on_dram if on_dram > on_l2 else on_l2
+        after = on_dram + seconds if on_dram + seconds > on_l2 else on_l2
+        left = busy * busy - before * before
+        left = left if left > 0.0 else 0.0
+        grown = kernel_time(compute=left**0.5, memory=after, kernels=kernels[one], launch=launch[n])
+        time[n] = time[n] + seconds if in_turn[one] else grown
+
+
+def add_streams(
+    dram: Any, launch: Any, operation: Any, sms: float, begin: int, end: int, moved: Any, operations: Any, blocks: Any,
+    time: Any,
+) -> None:  # fmt: skip
+    """Add streaming kernels `begin` to `end` to a time [s], shape (N,).
+
+    `moved` : bytes that take as long at the rate of `dram` as theirs do at their own [B].
+    """
+    for stream in range(begin, end):
+        for n in range(len(time)):
+            time[n] += stream_time(
+                traffic=moved[stream] * dram[n], bandwidth=1.0, operations=operations[stream] * operation[n],
+                operation_rate=1.0, blocks=blocks[stream], sms=sms, launch=launch[n],
+            )  # fmt: skip
+
+
+def place_rate(
+    traffic: Any, chosen: Any, more: float, time: Any, column_time: float, least: float, most: float, first: float,
+    per_step: float, moved: Any, place: Any,
+) -> None:  # fmt: skip
+    """Place of a host task's request rate among the nodes [1], shape (N,), from its traffic and its time [s].
+
+    Traffic is that of the chosen kernel and `more` [B]; where there is no kernel, `chosen` is a place of 0 bytes.
+    """
+    for n in range(len(place)):
+        moved[n] = traffic[chosen[n]] + more
+    for n in range(len(place)):
+        rate = moved[n] / time[n] * column_time
+        rate = rate if rate > least else least
+        rate = rate if rate < most else most
+        place[n] = (rate - first) * per_step
+
+
+def host_side(
+    dram: Any, l2: Any, launch: Any, operation: Any, sms: float, column_time: float, least: float, most: float,
+    first_rate: float, per_step: float, first: Any, streamed: Any, near: Any, apart_bytes: Any, apart_launches: Any,
+    kernels: Any, traffic: Any, in_turn: Any, kernel_of: Any, stream_first: Any, stream_moved: Any,
+    stream_operations: Any, stream_blocks: Any, stream_bytes: Any, again: Any, share_first: Any, share_of: Any,
+    kernel_times: Any, kernel_chosen: Any, nothing: Any, moved: Any, time: Any, place: Any, share: Any,
+) -> None:  # fmt: skip
+    """I kinds of host tasks at N rates, a kernel (-1: none) and streaming kernels each; arrays of shape (I, N).
+
+    Fills time [s], place of the request rate among the nodes [1], and write share, which depends on the kernel chosen.
+    """
+    for item in range(len(kernel_of)):
+        kernel, row, begin = kernel_of[item], time[item], share_first[item]
+        if kernel >= 0:
+            chosen, alone = kernel_chosen[kernel], kernel_times[kernel]
+            begin -= first[kernel]
+            for n in range(len(row)):
+                row[n] = alone[n]
+            if again[item] > 0.0:
+                with_chunks(dram, l2, launch, again[item], streamed, near, apart_bytes, apart_launches, kernels,
+                            in_turn, chosen, row)  # fmt: skip
+        else:
+            chosen = nothing
+            begin -= len(traffic) - 1
+            for n in range(len(row)):
+                row[n] = 0.0
+        add_streams(dram, launch, operation, sms, stream_first[item], stream_first[item + 1], stream_moved,
+                    stream_operations, stream_blocks, row)  # fmt: skip
+        place_rate(traffic, chosen, stream_bytes[item] + again[item], row, column_time, least, most, first_rate,
+                   per_step, moved, place[item])  # fmt: skip
+        part = share[item]
+        for n in range(len(part)):
+            part[n] = share_of[begin + chosen[n]]
+
+
+def mark(pair_item: Any, pair_mix: Any, share: Any, place: Any, last: int, needed: Any) -> None:
+    """Mark the nodes that V pairs of a host item and a mix need, in `needed` of shape (mix, share, node)."""
+    for pair in range(len(pair_item)):
+        item, mix = pair_item[pair], pair_mix[pair]
+        for n in range(share.shape[1]):
+            node = int(place[item, n])
+            node = node if node < last else last
+            needed[mix, share[item, n], node] = 1
+            needed[mix, share[item, n], node + 1] = 1
+
+
+def progress_side(
+    pair_item: Any, pair_mix: Any, pair_thresholds: Any, thresholds: Any, share: Any, place: Any, last: int,
+    cell_of: Any, table: Any, time: Any, host: Any, pim: Any, capacity: Any, cost: Any,
+) -> float:  # fmt: skip
+    """What fits beside V pairs of a host item and a mix at N designs [s], and its cost [1], both of shape (V, N).
+
+    Thresholds are place `pair_thresholds` + `thresholds` of the table, one of them 0 throughout. `host` and `pim`, of
+    shape (N,), are room to work in. Returns the least number read from the table: below 0, something was not there.
+    """
+    least, numbers = 1.0, table.reshape(-1)
+    for pair in range(len(pair_item)):
+        item, mix = pair_item[pair], pair_mix[pair]
+        for n in range(len(thresholds)):
+            cell = cell_of[mix, share[item, n]]
+            at = place[item, n]
+            node = int(at)
+            node = node if node < last else last
+            way = at - node
+            begin = ((cell * table.shape[1] + pair_thresholds[pair] + thresholds[n]) * table.shape[2] + node) * 2
+            low, low_pim = numbers[begin], numbers[begin + 1]
+            high, high_pim = numbers[begin + 2], numbers[begin + 3]
+            least = min(least, low, high)
+            host[n] = low + way * (high - low)
+            pim[n] = low_pim + way * (high_pim - low_pim)
+        for n in range(len(thresholds)):
+            capacity[pair, n] = stage_capacity(host_work=time[item, n], host_progress=host[n], pim_progress=pim[n])
+        for n in range(len(thresholds)):
+            cost[pair, n] = sharing_cost(host_progress=host[n], pim_progress=pim[n])
+    return least
+
+
+def step_side(
+    stage_item: Any, stage_pair: Any, stage_update: Any, under: Any, behind: Any, updates: Any, passed: Any, waits: Any,
+    chunks: Any, first: float, time: Any, capacity: Any, cost: Any, backlog: Any, waiting: Any, done: Any, filled: Any,
+    total: Any,
+) -> None:  # fmt: skip
+    """The recurrence over K stages at N designs; fills `total`, shape (N,) [s]. The four before it are room to work in.
+
+    Pair or update -1: nothing beside the stage.
+    """
+    count = len(total)
+    for n in range(count):
+        backlog[n], waiting[n], total[n] = first, 0.0, 0.0
+    begun = False  # whether any update waits
+    for stage in range(len(stage_item)):
+        alone, pair, update = time[stage_item[stage]], stage_pair[stage], stage_update[stage]
+        if waits[stage]:
+            for n in range(count):
+                done[n] = drain_before(backlog=backlog[n], passed_work=passed[stage])
+            for n in range(count):
+                total[n] += done[n]
+            for n in range(count):
+                backlog[n] -= done[n]
+        for n in range(count):
+            total[n] += alone[n]
+        if pair >= 0:
+            beside, price = capacity[pair], cost[pair]
+            for n in range(count):
+                done[n] = work_done(
+                    capacity=beside[n], backlog=backlog[n], pim_work=under[stage], chunks=chunks[stage]
+                )  # fmt: skip
+            for n in range(count):
+                total[n] += stage_time(host_work=0.0, done=done[n], filled=0.0, cost=price[n], update_cost=0.0)
+            for n in range(count):
+                backlog[n] -= done[n]
+        if update >= 0 and begun:
+            room, price = capacity[update], cost[update]
+            if pair >= 0:
+                beside = capacity[pair]
+                for n in range(count):
+                    filled[n] = updates_done(
+                        capacity=beside[n], update_capacity=room[n], done=done[n], updates=waiting[n]
+                    )  # fmt: skip
+            else:
+                for n in range(count):
+                    filled[n] = updates_done(capacity=1.0, update_capacity=room[n], done=0.0, updates=waiting[n])
+            for n in range(count):
+                total[n] += stage_time(host_work=0.0, done=0.0, filled=filled[n], cost=0.0, update_cost=price[n])
+            for n in range(count):
+                waiting[n] -= filled[n]
+        if under[stage] + behind[stage] > 0.0:
+            for n in range(count):
+                backlog[n] += under[stage] + behind[stage]
+        if updates[stage] > 0.0:
+            begun = True
+            for n in range(count):
+                waiting[n] += updates[stage]
+    for n in range(count):
+        total[n] += backlog[n] + waiting[n]
+
+
+def best_side(
+    stage_item: Any, stage_mix: Any, has_mix: Any, under: Any, behind: Any, updates: Any, passed: Any, waits: Any,
+    chunks: Any, first: float, time: Any, share: Any, place: Any, last: int, list_first: Any, lists: Any, total: Any,
+) -> None:  # fmt: skip
+    """The recurrence over K stages at N designs, thresholds of every stage the best of those in its list.
+
+    The list of (mix, share, node) is rows `list_first[..., 0]` to `list_first[..., 1]` of `lists`, which has eight
+    columns: progress of host and PIM beside the mix at the node and at the next, then the same beside the updates.
+    """
+    for n in range(len(total)):
+        backlog, waiting, whole = first, 0.0, 0.0
+        for stage in range(len(stage_item)):
+            item, mix = stage_item[stage], stage_mix[stage]
+            alone = time[item, n]
+            if waits[stage]:
+                wait = drain_before(backlog=backlog, passed_work=passed[stage])
+                backlog -= wait
+                whole += wait
+            best, best_done, best_filled, best_time = -1e300, 0.0, 0.0, alone
+            if mix >= 0 and backlog + under[stage] + waiting > 0.0:
+                at = place[item, n]
+                node = int(at)
+                node = node if node < last else last
+                way = at - node
+                part = share[item, n]
+                for one in range(list_first[mix, part, node, 0], list_first[mix, part, node, 1]):
+                    r = lists[one, 0] + way * (lists[one, 2] - lists[one, 0])
+                    rho = lists[one, 1] + way * (lists[one, 3] - lists[one, 1])
+                    capacity = stage_capacity(host_work=alone, host_progress=r, pim_progress=rho)
+                    cost = sharing_cost(host_progress=r, pim_progress=rho)
+                    done, filled, update_cost = 0.0, 0.0, 0.0
+                    if has_mix[stage]:
+                        done = work_done(
+                            capacity=capacity, backlog=backlog, pim_work=under[stage], chunks=chunks[stage]
+                        )  # fmt: skip
+                    if waiting > 0.0:
+                        r = lists[one, 4] + way * (lists[one, 6] - lists[one, 4])
+                        rho = lists[one, 5] + way * (lists[one, 7] - lists[one, 5])
+                        room = stage_capacity(host_work=alone, host_progress=r, pim_progress=rho)
+                        update_cost = sharing_cost(host_progress=r, pim_progress=rho)
+                        filled = updates_done(capacity=capacity, update_capacity=room, done=done, updates=waiting)
+                    value = threshold_value(done=done, cost=cost) + threshold_value(done=filled, cost=update_cost)
+                    if value > best:
+                        best, best_done, best_filled = value, done, filled
+                        best_time = stage_time(
+                            host_work=alone, done=done, filled=filled, cost=cost, update_cost=update_cost
+                        )  # fmt: skip
+            whole += best_time
+            backlog += under[stage] - best_done + behind[stage]
+            waiting += updates[stage] - best_filled
+        total[n] = whole + backlog + waiting
+
+
+LOOPS = (kernel_side, with_chunks, add_streams, place_rate, host_side, mark, progress_side, step_side, best_side)
