@@ -247,7 +247,7 @@ class Estimate:
     def _repr_html_(self) -> str:
         import html
 
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return f'<pre style="font-family: monospace">{html.escape(self.summary())}</pre>'
 
 
 def prepare(
