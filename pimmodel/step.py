@@ -39,7 +39,7 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 SIMPLE: tuple[Policy, ...] = ("gpu-only", "serial", "ideal")
 SCHEMA = "pimmodel/estimate/2"
 
-_POLICY_NOTES: dict[Policy, str] = {
+POLICY_NOTES: dict[Policy, str] = {
     "gpu-only": "all tasks on the GPU, one after another",
     "serial": "CONV on the GPU, non-CONV on the PIM, one after another",
     "partitioned": "half of the banks for each side, shared tensors copied",
@@ -52,7 +52,7 @@ _POLICY_NOTES: dict[Policy, str] = {
     "exclusive": "exclusive access in turns, thresholds per CONV",
     "ideal": "lower bound: GPU and PIM overlap perfectly, memory shared in turns",
 }
-_BOUND_NOTES = {
+BOUND_NOTES = {
     "work": "the busy time of GPU or PIM",
     "memory": "the time that both need the memory for",
     "path": "the longest chain of dependent tasks",
@@ -229,11 +229,11 @@ class Estimate:
         lines = [
             f"{step.network.name}, batch {step.network.batch}, {step.options.precision},"
             f" {step.options.optimizer} on {step.system.name}",
-            f"policy {self.policy}: {_POLICY_NOTES[self.policy]}",
+            f"policy {self.policy}: {POLICY_NOTES[self.policy]}",
             f"training step  {format_quantity(self.time, 's')}   ({self.images_per_second:.0f} images/s)",
             f"GPU busy       {format_quantity(self.host_time, 's')}   ({self.host_time / self.time:.0%})",
             f"PIM busy       {format_quantity(self.pim_time, 's')}   ({self.pim_time / self.time:.0%})",
-            f"lower bound    {format_quantity(step.bound.time, 's')}   (set by {_BOUND_NOTES[step.bound.active]})",
+            f"lower bound    {format_quantity(step.bound.time, 's')}   (set by {BOUND_NOTES[step.bound.active]})",
         ]
         others: tuple[Policy, ...] = tuple(other for other in SIMPLE[:2] if other != self.policy)
         lines += [f"speedup over {other:9} {self.speedup_over(other):.3f}" for other in others]

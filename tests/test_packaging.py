@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOLDERS = {"pimmodel": "pimmodel", "models": "pimmodel.models", "validation": "pimmodel.validation"}
-DATA = (".yaml", ".csv", ".json", ".md")
+DATA = (".yaml", ".csv", ".json", ".md", ".css", ".j2", ".js")
 
 
 def _packages_of_the_checkout() -> set[str]:

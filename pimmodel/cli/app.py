@@ -13,6 +13,20 @@ import typer
 import typer.core
 
 from pimmodel.cli import checks, choices, complete, gpu_checks, network_checks
+from pimmodel.cli import report as report_command
+from pimmodel.cli.options import (
+    DEFAULT_SYSTEM,
+    BatchOption,
+    FuseOption,
+    ImageOption,
+    NetworkArgument,
+    OptimizerOption,
+    PrecisionOption,
+    SystemOption,
+    UnknownOption,
+    load,
+    options_of,
+)
 from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 from pimmodel.errors import PimModelError
 
@@ -38,25 +52,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-NetworkArgument = Annotated[
-    str,
-    typer.Argument(
-        help="A built-in network (see `pimmodel list networks`) or an .onnx file.", autocompletion=complete.networks
-    ),
-]
-SystemOption = Annotated[
-    str, typer.Option("--system", help="A built-in system, or a YAML file.", autocompletion=complete.systems)
-]
-BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N; default 64, or the .onnx file's own.")]
-ImageOption = Annotated[int | None, typer.Option("--image-size", help="Image height and width in pixels.")]
-PrecisionOption = Annotated[choices.Precision, typer.Option("--precision", help="Number format of the training.")]
-OptimizerOption = Annotated[choices.Optimizer, typer.Option("--optimizer", help="Weight update rule.")]
-FuseOption = Annotated[
-    bool, typer.Option("--fuse-activation", help="Compute activations inside the batch norm before them.")
-]
-UnknownOption = Annotated[
-    choices.UnknownOps, typer.Option("--unknown-ops", help="What to do with unknown ONNX operators.")
-]
 FormatOption = Annotated[choices.Format, typer.Option("--format", help="Output format.")]
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", help="Write to this file instead of the terminal.")
@@ -65,8 +60,6 @@ ThresholdsOption = Annotated[
     Path | None,
     typer.Option("--thresholds", help="Thresholds per CONV task, from `pimmodel optimize -o FILE.yaml`."),
 ]
-
-DEFAULT_SYSTEM = "v100-bankgroup-pim"
 
 
 def _version(wanted: bool) -> None:
@@ -109,8 +102,8 @@ def estimate(
     from pimmodel.step import SIMPLE
     from pimmodel.step import estimate as run
 
-    net, hardware = _load(network, system, batch, image_size, unknown_ops)
-    options = _options_of(precision, optimizer, fuse_activation)
+    net, hardware = load(network, system, batch, image_size, unknown_ops)
+    options = options_of(precision, optimizer, fuse_activation)
     at_once = not thresholds and (policy or hardware.controller.policy) in SIMPLE
     with waiting(f"estimating {net.name}", quiet or at_once):
         result = run(net, hardware, policy.value if policy else None, **options, thresholds=thresholds)
@@ -135,9 +128,9 @@ def compare(
     from pimmodel.cli import output as out
     from pimmodel.step import compare as run
 
-    net, hardware = _load(network, system, batch, image_size, unknown_ops)
+    net, hardware = load(network, system, batch, image_size, unknown_ops)
     with progress_bar("policies", quiet) as progress:
-        results = run(net, hardware, **_options_of(precision, optimizer, fuse_activation), progress=progress)
+        results = run(net, hardware, **options_of(precision, optimizer, fuse_activation), progress=progress)
     out.emit_comparison(results, format.value, output)
 
 
@@ -165,8 +158,8 @@ def optimize(
     from pimmodel.cli import output as out
     from pimmodel.step import optimize_step, prepare
 
-    net, hardware = _load(network, system, batch, image_size, unknown_ops)
-    step = prepare(net, hardware, **_options_of(precision, optimizer, fuse_activation))
+    net, hardware = load(network, system, batch, image_size, unknown_ops)
+    step = prepare(net, hardware, **options_of(precision, optimizer, fuse_activation))
     with waiting(f"choosing thresholds for {net.name}", quiet):
         best = optimize_step(step, objective.value, thorough)
     out.emit_optimum(best, step, format.value, output)
@@ -197,8 +190,8 @@ def explain(
     from pimmodel.report.explain import explanation_dict, explanation_text
     from pimmodel.step import prepare
 
-    net, hardware = _load(network, system, batch, image_size, unknown_ops)
-    step = prepare(net, hardware, **_options_of(precision, optimizer, fuse_activation))
+    net, hardware = load(network, system, batch, image_size, unknown_ops)
+    step = prepare(net, hardware, **options_of(precision, optimizer, fuse_activation))
     with waiting(f"working out {layer}", quiet):
         found = explained(step, layer)
     as_json = format is choices.TextFormat.json
@@ -230,8 +223,8 @@ def timeline(
     from pimmodel.step import estimate as run
 
     out.timeline_form(output)  # before the work, not after it
-    net, hardware = _load(network, system, batch, image_size, unknown_ops)
-    options = _options_of(precision, optimizer, fuse_activation)
+    net, hardware = load(network, system, batch, image_size, unknown_ops)
+    options = options_of(precision, optimizer, fuse_activation)
     with waiting(f"scheduling {net.name}", quiet):
         result = run(net, hardware, policy.value, **options, thresholds=thresholds)
     out.emit_timeline(result, output)
@@ -274,17 +267,7 @@ def show(
         out.emit_description(name, format.value, output)
 
 
-def _load(network: str, system: str, batch: int | None, image_size: int | None, unknown: choices.UnknownOps) -> Any:
-    from pimmodel.hardware.load import load_system
-    from pimmodel.load import load_network
-
-    return load_network(network, batch, image_size, unknown.value), load_system(system)
-
-
-def _options_of(precision: choices.Precision, optimizer: choices.Optimizer, fuse: bool) -> dict[str, Any]:
-    return {"precision": precision.value, "optimizer": optimizer.value, "fuse_activation": fuse}
-
-
+app.command()(report_command.report)
 app.command()(checks.simulate)
 app.command()(gpu_checks.calibrate)
 checks.validate_app.command("network")(network_checks.validate_network)

@@ -46,6 +46,17 @@ def _write(data: bytes, output: Path) -> None:
         raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
 
 
+def check_writable(output: Path) -> None:
+    """Refuse a file that could not be written, before long work whose result it is to hold."""
+    try:
+        if output.is_dir():
+            raise PimModelError(f"cannot write {output}: Is a directory")
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}."):
+            pass
+    except (OSError, ValueError) as error:
+        raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
+
+
 def _print(text: str) -> None:
     try:
         sys.stdout.write(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pimmodel.errors import PimModelError
-from pimmodel.plots.style import FAINT, INK, PARTS, SMALL, dress, new_figure, scale_of
+from pimmodel.plots.style import FAINT, INK, PARTS, SMALL, dress, new_figure, scale_of, short
 from pimmodel.step import Estimate, part_of
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ def layer_breakdown(estimate: Estimate, most: int = 32) -> Figure:
     for place, (end, total) in enumerate(zip(begin, totals.values(), strict=True)):
         axes.annotate(f"{total / whole:.1%}", (end, place), xytext=(3, 0), textcoords="offset points", va="center",
                       fontsize=SMALL - 1, color=INK)  # fmt: skip
-    axes.set_yticks(places, list(groups))
+    axes.set_yticks(places, [short(name) for name in groups])
     axes.set(ylim=(len(groups) - 0.4, -0.6), xlim=(0, max(begin, default=1.0) * 1.08))
     step = estimate.step
-    dress(axes, f"{step.network.name}, batch {step.network.batch}, policy {estimate.policy}: share of the busy time",
-          f"busy time of GPU and PIM [{unit}]", grid="x")  # fmt: skip
+    title = f"{short(step.network.name)}, batch {step.network.batch}, policy {estimate.policy}: share of the busy time"
+    dress(axes, title, f"busy time of GPU and PIM [{unit}]", grid="x")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_color(FAINT)
     figure.legend(handles=handles, ncols=3, loc="outside lower center", frameon=False, fontsize=SMALL, labelcolor=INK)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pimmodel.errors import PimModelError
-from pimmodel.plots.style import BLUE, FAINT, INK, POLICIES, SMALL, TEXT, dress, new_figure, scale_of
+from pimmodel.plots.style import BLUE, FAINT, INK, POLICIES, SMALL, TEXT, dress, new_figure, scale_of, short
 from pimmodel.step import Estimate, Policy
 from pimmodel.units import format_quantity
 
@@ -46,7 +46,9 @@ def policy_comparison(estimates: Sequence[Estimate], baseline: Policy = "serial"
                   textcoords="offset points", ha="right", va="bottom", fontsize=SMALL, color=INK)  # fmt: skip
     axes.set_yticks(range(len(estimates)), [one.policy for one in estimates])
     axes.set(ylim=(len(estimates) - 0.4, -1.3), xlim=(0, max(times) / factor * 1.22))
-    name = f"{step.network.name}, batch {step.network.batch}, {step.options.precision} on {step.system.name}"
+    name = (
+        f"{short(step.network.name)}, batch {step.network.batch}, {step.options.precision} on {short(step.system.name)}"
+    )
     dress(axes, f"{name} (×: speedup over {baseline})", f"time of a training step [{unit}]", grid="x")
     axes.tick_params(axis="y", length=0, labelsize=TEXT)
     return figure

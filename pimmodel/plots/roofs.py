@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pimmodel.hardware.system import System
 from pimmodel.network.training import Precision
 from pimmodel.pim.tasks import pim_operation_rate
-from pimmodel.plots.style import HOST, INK, PHASES, PIM, SMALL, dress, legend, new_figure, plain_numbers
+from pimmodel.plots.style import HOST, INK, PHASES, PIM, SMALL, dress, legend, new_figure, plain_numbers, short
 from pimmodel.roofline.conv import ALGORITHMS
 from pimmodel.roofline.host import host_bandwidth
 from pimmodel.step import Step
@@ -74,7 +74,9 @@ def roofline(step: Step) -> Figure:
     for axis in (axes.xaxis, axes.yaxis):
         plain_numbers(axis)
     note = f"; {left_out} tasks without arithmetic not drawn" if left_out else ""
-    name = f"{step.network.name}, batch {step.network.batch}, {step.options.precision} on {step.system.name}"
+    name = (
+        f"{short(step.network.name)}, batch {step.network.batch}, {step.options.precision} on {short(step.system.name)}"
+    )
     dress(axes, name + note, "arithmetic intensity [FLOP/B]", f"rate [{unit}]", "both")
     legend(axes, handles, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -48,6 +48,17 @@ def phase_of(task: str) -> str:
     return task.partition("(")[0]
 
 
+def short(name: str, most: int = 40) -> str:
+    """A name with its middle left out where it is long.
+
+    >>> short("features.denseblock4.denselayer16.conv2", 20)
+    'features.d…r16.conv2'
+    """
+    if len(name) <= most:
+        return name
+    return f"{name[: most // 2]}…{name[len(name) - (most - most // 2 - 1) :]}"
+
+
 def new_figure(width: float, height: float, what: str = "a picture") -> Figure:
     """An empty figure [inch] that is laid out when it is drawn.
 
@@ -63,9 +74,14 @@ def new_figure(width: float, height: float, what: str = "a picture") -> Figure:
 
 
 def dress(axes: Axes, title: str = "", x: str = "", y: str = "", grid: str = "") -> None:
-    """Title, axis labels (which name their unit), sizes and colours of one panel; grid: "x", "y", "both" or none."""
+    """Title, axis labels (which name their unit), sizes and colours of one panel; grid: "x", "y", "both" or none.
+
+    To be called when all else is drawn: no name in the panel is taken for mathematics.
+    """
     if title:
-        axes.set_title(title, loc="left", fontsize=TITLE, color=INK)
+        axes.set_title(title, loc="left", fontsize=TITLE, color=INK, parse_math=False)
+    for text in (*axes.texts, *axes.get_yticklabels()):
+        text.set_parse_math(False)
     axes.set_xlabel(x, fontsize=TEXT, color=INK)
     axes.set_ylabel(y, fontsize=TEXT, color=INK)
     axes.tick_params(which="both", labelsize=SMALL, colors=INK)

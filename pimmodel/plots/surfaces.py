@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pimmodel.errors import PimModelError, UnknownNameError
 from pimmodel.optimize.pair import companion, completion
 from pimmodel.pim.tasks import pim_kernel
-from pimmodel.plots.style import HEAT, INK, SMALL, TEXT, VERMILION, dress, legend, new_figure, scale_of
+from pimmodel.plots.style import HEAT, INK, SMALL, TEXT, VERMILION, dress, legend, new_figure, scale_of, short
 from pimmodel.sharing.pairs import Progress, exclusive_progress, threshold_grid
 from pimmodel.step import Step
 from pimmodel.units import format_quantity
@@ -141,7 +141,7 @@ def threshold_surface(step: Step, conv: str | None = None, *, show: Show = "time
                            clip_on=False)  # fmt: skip
     least, turns = float(surface.time.min()), surface.in_turns
     words = f"{format_quantity(least, 's')} at best, {format_quantity(turns, 's')} one after the other"
-    dress(axes, f"{surface.conv} with {surface.beside} on the PIM\n{words}", "theta_low [requests]",
+    dress(axes, f"{short(surface.conv)} with {short(surface.beside)} on the PIM\n{words}", "theta_low [requests]",
           "theta_high [requests]")  # fmt: skip
     legend(axes, marks, loc="lower right")
     return figure
@@ -154,5 +154,5 @@ def _near_best(axes: Axes, grid: NDArray[np.float64], best: float) -> list[Any]:
     limit = best * (1 + NEAR)
     if np.nanmax(grid) <= limit:
         return []
-    axes.contour(grid, levels=[limit], colors=INK, linewidths=1)
-    return [Line2D([], [], color=INK, linewidth=1, label=f"within {NEAR:.0%} of it")]
+    axes.contour(grid, levels=[limit], colors=VERMILION, linewidths=1.2)
+    return [Line2D([], [], color=VERMILION, linewidth=1.2, label=f"within {NEAR:.0%} of it")]

@@ -24,6 +24,7 @@ from pimmodel.plots.style import (
     legend,
     new_figure,
     scale_of,
+    short,
 )
 from pimmodel.units import format_quantity
 
@@ -96,7 +97,7 @@ def tornado(rows: Sequence[Swing], result: str = "time of a training step", unit
                           textcoords="offset points", ha="left" if right else "right", va="center", fontsize=SMALL,
                           color=INK)  # fmt: skip
     axes.axvline(base / factor, color=INK, linewidth=1)
-    axes.set_yticks(range(len(ordered)), [_name(row) for row in ordered])
+    axes.set_yticks(range(len(ordered)), [short(_name(row), 60) for row in ordered])
     axes.set_ylim(len(ordered) - 0.4, -0.6)
     axes.margins(x=0.16)
     dress(axes, f"base: {format_quantity(base, unit)}", f"{result} [{named or '1'}]", grid="x")
@@ -181,7 +182,7 @@ def pareto(points: Sequence[Design], area_unit: str = "m**2") -> Figure:
     for number, index in enumerate(sorted(np.flatnonzero(good).tolist(), key=lambda one: plane[one, 0])):
         left = plane[index, 0] > middle  # names point inwards, above and below in turn
         offset = (-5 if left else 5, 6 if number % 2 == 0 else -12)
-        axes.annotate(points[index].name, plane[index], xytext=offset, textcoords="offset points",
+        axes.annotate(short(points[index].name), plane[index], xytext=offset, textcoords="offset points",
                       ha="right" if left else "left", fontsize=SMALL, color=INK)  # fmt: skip
     axes.margins(x=0.06, y=0.1)
     dress(axes, f"{int(good.sum())} of {len(points)} designs are not beaten", f"time of a training step [{time_unit}]",
