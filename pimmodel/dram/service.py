@@ -1,44 +1,54 @@
 r"""Service rate mu(q) of a host stream when only q requests are queued, and sustained rate of a backlogged one.
 
-A short queue cannot hide row misses. mu(q) is the rate at which the requests that wait (Little's law: rate times
-mean wait) are just the q that are queued:
+Two pictures, by what the queue holds of each sub-stream:
 
-.. math:: q = \mu (1 + t_{issue}) + \sum_m B\,P_m\,m\,a\,(t_{open} + W_m)(1 - K_s/q) \ldots,\quad a = \mu / (S\,b)
+- *whole visits* (q above 0.7 S n b): rows are jobs of the banks, which are busy or idle by the chance of where visits
+  begin; nothing is fitted (`pimmodel.dram.visits`).
+- *parts of visits* (q below 0.4 S n b): a short queue cannot hide row misses. mu(q) is the rate at which the requests
+  that wait (Little's law: rate times mean wait) are just the q that are queued:
 
-summed over the classes of banks by the number m of sub-streams that visit them, P_m binomial with S trials of
-probability b/B (S sub-streams, spread b, B banks), plus the wait for the column bus (`pimmodel.dram.queueing`). The
-right side grows with mu, so the root is unique; it is found on a grid of mu for all q at once. Changes of direction are
-added to the clocks per request (`pimmodel.dram.directions`), and the activate slots, one server for all banks that
-works on while the bus turns, limit the result (`slot_limited`). A single sub-stream does not wait at random: where the
-queue is shorter than its visit, the sequence of the visit gives the rate (`queueing.single_stream_interval`).
+  .. math:: q = \mu (1 + t_{issue}) + \sum_m B\,P_m\,m\,a\,(t_{open} + W_m)(1 - K_s/q) \ldots,\quad a = \mu / (S\,b)
+
+  summed over the classes of banks by the number m of sub-streams that visit them, P_m binomial with S trials of
+  probability b/B (S sub-streams, spread b, B banks), plus the wait for the column bus (`pimmodel.dram.queueing`). The
+  right side grows with mu, so the root is unique; it is found on a grid of mu for all q at once. A single sub-stream
+  does not wait at random: the sequence of its visits gives the rate (`pimmodel.dram.single`).
+
+In between, the geometric mean weighted by the logarithm of q. Changes of direction are added to the clocks per request
+(`pimmodel.dram.directions`), and the activate slots, one server for all banks, limit the result
+(`queueing.slot_limited`); where they do, all banks fall behind, and rows are opened as seldom as the backlog allows
+(`visits.openings_per_visit`).
 
 Validity: even arrivals, one unified FR-FCFS queue, open page, starvation cap 16. Neglected: the order in which
-sub-streams arrive (neighbours in the round), group conflicts on the column bus, banks that stay overloaded longer than
-a visit, refresh (see `refreshed`).
+sub-streams arrive (neighbours in the round); that the window stops all sub-streams for one that waits, which makes
+arrivals bursty; banks that stay overloaded longer than a visit; refresh (see `refreshed`).
 
-Known error against the reference simulator, 960 random streams of the documented domain not used for the fit (see
-`queueing`), refresh off: median 3.6 %, p95 18 %, worst 66 % at a random q; sustained with the window full: median
-3.8 %, p95 17 %, worst 39 %. Worst where two to four sub-streams of wide or long visits meet in the same banks for the
-whole visit, and for short queues of them.
+Known error against the reference simulator, 500 random streams of the documented domain (seed 7002, no constant fitted
+to them), refresh off: median 2.4 %, p95 12 %, worst 31 % at a random q; sustained with the window full: median 2.0 %,
+p95 11 %, worst 21 % (one direction 1.2, 7.7 and 19 %, mixed 2.6, 12 and 21 %). Worst where two or three sub-streams of
+wide or long visits meet in the same banks for the whole visit, and for short queues of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel.dram import queueing as parts
-from pimmodel.dram.directions import changes_per_column, mixed_interval
+from pimmodel.dram import visits
+from pimmodel.dram.directions import changes_per_column, direction_gap, idle_slots, mixed_interval
 from pimmodel.dram.refresh import refresh_availability
 from pimmodel.dram.rows import activate_interval, row_cycle
+from pimmodel.dram.single import single_rate
 from pimmodel.hardware.memory import MemoryTiming, Organisation
 from pimmodel.scenario import HostStream
 
 Floats = NDArray[np.float64]
 _GRID = 400  # points of mu; the root is interpolated between them
+PARTS, WHOLE = 0.4, 0.7  # visits in the queue per sub-stream: below, parts of visits; above, whole visits
 
 
 @dataclass(frozen=True)
@@ -113,64 +123,85 @@ def service_curve(
     banks : banks that the stream may use (default: all)
     """
     anonymous = stream.model_copy(update={"rate": 0.0, "arrival": "even"})  # one cache entry for all rates
-    return _service_curve(timing, anonymous, longest, banks or organisation.banks)
+    return _service_curve(timing, anonymous, longest, banks or organisation.banks, organisation.bank_groups)
 
 
 @lru_cache(maxsize=512)
-def _service_curve(timing: MemoryTiming, stream: HostStream, longest: int, banks: int) -> ServiceCurve:
-    times = row_times(timing, stream)
-    spread = min(stream.spread, banks)
-    mu = _grid(timing, stream, times, banks)
+def _service_curve(
+    timing: MemoryTiming, stream: HostStream, longest: int, banks: int, groups: int, closed: bool = True
+) -> ServiceCurve:
+    """`service_curve`; closed: q requests are always there, else on average, as many as it may be at times."""
+    times, spread, bus = row_times(timing, stream), min(stream.spread, banks), float(timing.tCCD_S)
     q = np.arange(1.0, longest + 1)
-    _, per_request = _queue_roots(timing, stream, times, banks, spread, mu, q)
-    # Activate slots are one server for all banks: a limit of its own, beside what banks and bus allow without it.
-    free = replace(times, activate_gap=1e-3)
-    rate, _ = _queue_roots(timing, stream, free, banks, spread, _grid(timing, stream, free, banks), q)
+    whole = whole_visits(stream, spread, q) if closed else np.zeros_like(q)
+    behind = visits.openings_per_request(stream, banks, spread, q)
+    short, slots, per_request = _part_visits(timing, stream, times, banks, spread, q, behind)
+    bank = visits.deep_bank_rate(
+        timing, stream, times.row_time, times.switch_row, times.opening, banks, spread, q, behind
+    )  # fmt: skip
+    interval = short ** (whole - 1) * parts.bank_and_bus(bank=bank, column_gap=bus) ** whole
+    slots = slots ** (1 - whole) * (times.activate_gap * behind) ** whole
+    per_request = per_request ** (1 - whole) * behind**whole
     if 0 < stream.write_share < 1:
-        some = np.unique(np.round(np.geomspace(1, longest, 24)))  # the changes vary slowly
-        changes = np.interp(q, some, changes_per_column(
-            timing, stream, some, np.interp(some, q, 1 / per_request), times.activate_gap, times.row_time,
-            times.switch_row, banks,
-        ))  # fmt: skip
-        rate = 1 / mixed_interval(
-            pure=1 / rate, column_gap=float(timing.tCCD_S), changes=changes, turnaround=times.turnaround
-        )
-    rate = parts.slot_limited(service=rate, activate_gap=times.activate_gap, activates_per_request=per_request)
-    if stream.substreams == 1 and stream.columns > 1:
-        rate = _single(timing, stream, times, spread, banks, q, rate)
+        changes = changes_per_column(stream, q, per_request, banks)
+        opened = np.maximum(interval, slots) / per_request
+        some = np.unique(np.round(np.geomspace(1, longest, 24)))  # the gap varies slowly
+        gap = np.interp(q, some, direction_gap(timing, stream, groups, banks, some))
+        interval = mixed_interval(
+            pure=np.maximum(interval, gap), column_gap=gap, changes=changes, turnaround=times.turnaround,
+            visit_columns=1 / per_request,
+        )  # fmt: skip
+        slots = idle_slots(slot_interval=slots, changes=changes, turnaround=times.turnaround, interval=opened)
+    bank_share = 1 - whole * parts.bus_share(bank=bank, column_gap=bus)
+    rate = 1 / parts.slot_limited(interval=interval, slot_interval=slots, bank_share=bank_share)
+    if stream.substreams == 1:
+        rate = _alone(timing, stream, times, banks, spread, q) ** (1 - whole) * rate**whole
     rate = np.maximum.accumulate(rate)
     return ServiceCurve(np.concatenate([[0.0], rate]), np.concatenate([per_request[:1], per_request]))
 
 
-def _queue_roots(
-    timing: MemoryTiming, stream: HostStream, times: RowTimes, banks: int, spread: int, mu: Floats, q: Floats
-) -> tuple[Floats, Floats]:
-    """mu at which q requests wait, and activates per request there, for every q."""
+def whole_visits(stream: HostStream, spread: int, queued: Floats) -> Floats:
+    """0 where `queued` requests are parts of visits only, 1 where they are whole ones; of the same shape [1]."""
+    held = queued / (stream.substreams * spread * stream.columns)
+    return np.asarray(np.clip(np.log(held / PARTS) / np.log(WHOLE / PARTS), 0, 1))
+
+
+def _part_visits(
+    timing: MemoryTiming, stream: HostStream, times: RowTimes, banks: int, spread: int, q: Floats, behind: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """For a queue that holds parts of visits: rate without the limit of the activate slots, clocks per request at that
+    limit, and activates per request; for every q.
+
+    Activate slots are one server for all banks: a limit of its own, beside what banks and bus allow without it. Where
+    it decides, all banks fall behind, and rows are opened as seldom as the backlog allows.
+    """  # fmt: skip
+    mu = _grid(timing, stream, times, banks)
     own, waits, activates = _bank_content(timing, stream, times, banks, spread, mu)
     waits += np.where(mu * timing.tCCD_S < 1, parts.bus_wait(service=mu, column_gap=float(timing.tCCD_S)), np.inf)
     content = own + parts.ISSUE * mu + waits * (1 - parts.K_SELF / q[:, None])
-    return _roots(np.maximum.accumulate(content, axis=1), q, mu, activates / mu)
+    rate = _roots(np.maximum.accumulate(content, axis=1), q, mu)
+    per_request = np.minimum(activates / mu, behind[:, None])
+    over = mu * times.activate_gap * per_request > 1
+    slots = np.where(over.any(axis=1), 1 / mu[over.argmax(axis=1)], 1e-3)
+    limited = np.minimum(rate, 1 / slots)
+    at = np.clip(np.searchsorted(mu, limited), 0, len(mu) - 1)
+    return rate, slots, per_request[np.arange(len(q)), at]
 
 
-def _single(
-    timing: MemoryTiming, stream: HostStream, times: RowTimes, spread: int, banks: int, q: Floats, rate: Floats
-) -> Floats:
-    """Rates of a single sub-stream: those of its visit's sequence where the queue is shorter than a visit."""
-    again = spread / banks  # share of a visit's banks that the visit before has just used
-    interval = parts.single_stream_interval(
-        columns=float(stream.columns), wide=float(spread), queued=q,
-        column_gap=float(timing.tCCD_S if spread > 1 else timing.tCCD_L),
-        opening=times.opening + again * (times.switch_row - times.opening), turnaround=times.turnaround,
-        changes=2 * stream.write_share * (1 - stream.write_share), activate_gap=times.activate_gap,
+def _alone(
+    timing: MemoryTiming, stream: HostStream, times: RowTimes, banks: int, spread: int, q: Floats,
+    data_latency: float = 0.0,
+) -> Floats:  # fmt: skip
+    """Rates of a single sub-stream: `single.single_rate`."""
+    return single_rate(
+        timing, stream, times.opening, times.switch_row, times.turnaround, times.activate_gap, banks, spread, q,
+        data_latency,
     )  # fmt: skip
-    return np.where(q < stream.columns * spread, 1 / interval, rate)
 
 
 def _grid(timing: MemoryTiming, stream: HostStream, times: RowTimes, banks: int) -> Floats:
-    """Rates from almost none to what columns, activates and banks allow, denser towards that end."""
-    limit = min(
-        1 / timing.tCCD_S, stream.columns / times.activate_gap, banks * stream.columns / times.visit_time
-    )  # fmt: skip
+    """Rates from almost none to what columns and banks allow, denser towards that end."""
+    limit = min(1 / timing.tCCD_S, banks * stream.columns / times.visit_time)
     x = np.linspace(0, 1, _GRID + 1)[1:-1]
     return limit * np.concatenate([np.geomspace(1e-3, 0.02, 20)[:-1], 0.02 + 0.98 * (1 - (1 - x) ** 2)])
 
@@ -183,23 +214,16 @@ def _bank_content(
     if stream.columns == 1:
         busy = mu * times.row_time / banks
         waits = mu * times.row_time * busy / (2 * (1 - busy)) * 2 * parts.K_QUEUE
-        waits = waits + parts.slot_wait(activates=mu, activate_gap=times.activate_gap)
         return mu * times.opening, waits, mu.copy()
     m = np.arange(1, substreams + 1)[:, None]
-    expected = banks * _binomial(substreams, spread / banks)[1:, None]  # banks of each class
+    expected = banks * visits.binomial(substreams, spread / banks)[1:, None]  # banks of each class
     a = mu / (substreams * spread)
     alone = m == 1
-    openings = np.where(alone, n, np.clip(m * a * times.row_time, 1, n))
-    unloaded = (expected * m * a / openings).sum(axis=0)
-    conflicts = float((expected * np.where(alone, 1 / n, 1)).sum())
-    loaded = parts.loaded_row(
-        row_time=times.row_time, activate_gap=times.activate_gap, activates=unloaded, banks=conflicts
-    )
-    row = {"columns": n, "visit_rate": a, "sharers": m, "switch_row": times.switch_row, "loaded_row_time": loaded,
+    row = {"columns": n, "visit_rate": a, "sharers": m, "switch_row": times.switch_row, "row_time": times.row_time,
            "tCCD_L": float(timing.tCCD_L)}  # fmt: skip
     batch = np.where(alone, n, parts.shared_batch(**row))
     with np.errstate(divide="ignore", invalid="ignore"):
-        shared = parts.shared_wait(opening=times.opening, row_time=times.row_time, visit_time=times.visit_time, **row)
+        shared = parts.shared_wait(opening=times.opening, visit_time=times.visit_time, **row)
     first = parts.own_opening_wait(columns=n, visit_rate=a, opening=times.opening, tCCD_L=float(timing.tCCD_L))
     # A saturated bank's openings are inside its cycle; one that keeps up pays one per request.
     own = (expected * m * a * np.where(alone, first, times.opening)).sum(axis=0)
@@ -208,24 +232,11 @@ def _bank_content(
     busy = mu * times.visit_time / (banks * n)
     left = np.maximum(0.0, times.opening + n * timing.tCCD_L - n / a)
     waits += parts.K_LEFT * mu * mu / n / banks * left**2 / 2 / (1 - busy)
-    waits += parts.slot_wait(activates=mu / n, activate_gap=times.activate_gap)
-    capped = np.minimum(activates, 0.9 / times.activate_gap)
-    waits += parts.K_ACTIVATE * activates / capped * parts.slot_wait(activates=capped, activate_gap=times.activate_gap)
     return own, waits, activates
 
 
-def _binomial(trials: int, probability: float) -> Floats:
-    """Binomial probabilities of 0 .. trials [1]."""
-    if probability >= 1:
-        return np.asarray(np.eye(trials + 1)[trials])
-    weights = np.ones(trials + 1)
-    for k in range(1, trials + 1):
-        weights[k] = weights[k - 1] * (trials - k + 1) / k * probability / (1 - probability)
-    return np.asarray(weights * (1 - probability) ** trials)
-
-
-def _roots(content: Floats, q: Floats, mu: Floats, per_request: Floats) -> tuple[Floats, Floats]:
-    """For each q the mu at which `content[q]` reaches it, interpolated; and activates per request there."""
+def _roots(content: Floats, q: Floats, mu: Floats) -> Floats:
+    """For each q the mu at which `content[q]` reaches it, interpolated."""
     rate = np.empty(len(q))
     for i, wanted in enumerate(q):
         row = content[i]
@@ -236,7 +247,7 @@ def _roots(content: Floats, q: Floats, mu: Floats, per_request: Floats) -> tuple
             rate[i] = mu[min(j, len(mu)) - 1]
         else:
             rate[i] = mu[j - 1] + (mu[j] - mu[j - 1]) * (wanted - row[j - 1]) / max(row[j] - row[j - 1], 1e-12)
-    return rate, np.interp(rate, mu, per_request)
+    return rate
 
 
 def refreshed(timing: MemoryTiming, refresh: str, banks: int, reopen: float) -> float:
@@ -266,9 +277,15 @@ def sustained_rate(
     times = row_times(timing, stream)
     q = np.arange(len(curve.rate), dtype=float)
     outstanding = q + curve.rate * times.data
-    queued = float(np.interp(window, outstanding, q))
+    queued = np.array([np.interp(window, outstanding, q)])
+    rate, size = curve.at(queued), banks or organisation.banks
+    if stream.substreams == 1 and queued[0] >= 1:  # data in flight follow the stalls, not the mean rate
+        spread = min(stream.spread, size)
+        alone = _alone(timing, stream, times, size, spread, np.array([float(window)]), times.data)
+        alone = np.minimum(alone / _alone(timing, stream, times, size, spread, queued), 1 / rate / timing.tCCD_S)
+        rate = rate * alone ** (1 - whole_visits(stream, spread, queued))
     reopen = times.opening + timing.tRAS
-    return float(curve.at(queued)) * refreshed(timing, refresh, banks or organisation.banks, reopen)
+    return float(rate[0]) * refreshed(timing, refresh, size, reopen)
 
 
 def open_loop_latency(
@@ -276,21 +293,26 @@ def open_loop_latency(
 ) -> float:
     """Mean clocks from generation to the last data beat at the stream's own rate, without a window [clock].
 
-    .. math:: T(\\lambda) = q(\\lambda)/\\lambda + t_{data},\\quad \\mu(q(\\lambda)) = \\lambda
+    .. math:: T(\\lambda) = q(\\lambda)/\\lambda + t_{data},\\quad \\mu(q(\\lambda) - L_{act}) = \\lambda
 
-    Little's law on the queue: the mean backlog at throughput lambda is the q whose service rate is lambda. A refresh
+    Little's law on the queue: the mean backlog at throughput lambda is the q whose service rate is lambda, plus what
+    waits for activate slots (`queueing.slot_wait`), which in an open queue are not always fully used or free. A refresh
     delays what arrives in its tRFC by half of it, and what piles up meanwhile. Infinite where lambda cannot be served.
 
     Validity: even arrivals; random arrivals wait longer. Known error, uniform random reads on 16 banks, 5 to 64 clocks
-    apart, against two public simulators: -0.7 to +6.2 % without refresh, -16 to +6.2 % with it (tests/dram).
+    apart, against two public simulators: +1.9 to +6.6 % without refresh, -14 to +6.5 % with it (tests/dram).
     Source: Little, Operations Research 9(3), 1961.
     """
     rate, longest = stream.rate, 512
-    curve, times = service_curve(timing, organisation, stream, longest), row_times(timing, stream)
+    anonymous, times = stream.model_copy(update={"rate": 0.0, "arrival": "even"}), row_times(timing, stream)
+    curve = _service_curve(timing, anonymous, longest, organisation.banks, organisation.bank_groups, closed=False)
     available = refreshed(timing, refresh, organisation.banks, times.opening + timing.tRAS)
     if rate >= curve.rate[-1] * available:
         return float("inf")
     queued = float(np.interp(rate, curve.rate, np.arange(longest + 1.0)))
+    activates = float(np.interp(queued, np.arange(longest + 1.0), curve.activates_per_request)) * rate
+    activates = min(activates, 0.97 / times.activate_gap)
+    queued += float(parts.slot_wait(activates=activates, activate_gap=times.activate_gap))
     latency = queued / rate + times.data
     if refresh == "all-bank":
         # A share tRFC / tREFI of the requests waits tRFC / 2, and as long again for the backlog to drain.
