@@ -102,7 +102,7 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "order_run": SymbolInfo("columns of a direction in a row, in order of arrival", "1", r"\rho_0"),
     "jobs": SymbolInfo("rows with requests queued", "1", r"K"),
     "recovery": SymbolInfo("clocks from a bank's last column to its next activate", "clock", r"t_{rec}", zero=True),
-    "backlog": SymbolInfo("requests queued per row", "1", r"x", zero=True),
+    "row_backlog": SymbolInfo("requests queued per row", "1", r"x", zero=True),
     "bank": SymbolInfo("requests per clock that the banks serve", "1/clock", r"\mu_b"),
     "slot_interval": SymbolInfo("clocks per request that its activates take", "clock", r"T_s"),
     "bank_share": SymbolInfo("part of the clocks per request that banks, not the bus, make", "1", r"\beta", zero=True),

@@ -180,12 +180,11 @@ def _part_visits(
     waits += np.where(mu * timing.tCCD_S < 1, parts.bus_wait(service=mu, column_gap=float(timing.tCCD_S)), np.inf)
     content = own + parts.ISSUE * mu + waits * (1 - parts.K_SELF / q[:, None])
     rate = _roots(np.maximum.accumulate(content, axis=1), q, mu)
-    per_request = np.minimum(activates / mu, behind[:, None])
-    over = mu * times.activate_gap * per_request > 1
+    fewest = np.minimum(activates / mu, behind[:, None])
+    over = mu * times.activate_gap * fewest > 1
     slots = np.where(over.any(axis=1), 1 / mu[over.argmax(axis=1)], 1e-3)
-    limited = np.minimum(rate, 1 / slots)
-    at = np.clip(np.searchsorted(mu, limited), 0, len(mu) - 1)
-    return rate, slots, per_request[np.arange(len(q)), at]
+    at = np.clip(np.searchsorted(mu, np.minimum(rate, 1 / slots)), 0, len(mu) - 1)
+    return rate, slots, fewest[np.arange(len(q)), at]
 
 
 def _alone(

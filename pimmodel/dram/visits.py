@@ -62,7 +62,7 @@ def bank_rate(jobs: Any, banks: Any, visit_columns: Any, row_cycle_time: Any, re
 
 
 @formula
-def openings_per_visit(columns: Any, backlog: Any) -> Any:
+def openings_per_visit(columns: Any, row_backlog: Any) -> Any:
     r"""Openings of one row of a visit, when other visits in its bank close it in between.
 
     .. math:: o = 1 + \frac{n - 1}{\max(1, 2 x)} \min\Big(1, \frac{n - x}{n - x_0}\Big)\ (x_0 < x < n),\quad
@@ -78,9 +78,9 @@ def openings_per_visit(columns: Any, backlog: Any) -> Any:
     x_0 was read off ten streams with 10 to 60 sub-streams and long visits, whose batches jump from 1.1 to 1.9 between
     x = 0.7 and 0.8.
     """
-    whole = sp.Max(0, sp.Min(1, (columns - backlog) / sp.Max(columns - LONE_BACKLOG, sp.Rational(1, 4))))
-    several = 1 + (columns - 1) / sp.Max(1, 2 * backlog) * whole
-    return sp.Piecewise((columns, backlog <= LONE_BACKLOG), (sp.Max(1, several), True))
+    whole = sp.Max(0, sp.Min(1, (columns - row_backlog) / sp.Max(columns - LONE_BACKLOG, sp.Rational(1, 4))))
+    several = 1 + (columns - 1) / sp.Max(1, 2 * row_backlog) * whole
+    return sp.Piecewise((columns, row_backlog <= LONE_BACKLOG), (sp.Max(1, several), True))
 
 
 def alone_share(stream: HostStream, banks: int, spread: int) -> float:
@@ -95,7 +95,7 @@ def openings_per_request(stream: HostStream, banks: int, spread: int, queued: Fl
     """
     alone, n = alone_share(stream, banks, spread), float(stream.columns)
     backlog = queued / (stream.substreams * spread * max(1 - alone, 1e-9))
-    opened = openings_per_visit(columns=n, backlog=np.minimum(backlog, 1e6))
+    opened = openings_per_visit(columns=n, row_backlog=np.minimum(backlog, 1e6))
     return np.asarray(alone / n + (1 - alone) * opened / n)
 
 
