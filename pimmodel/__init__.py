@@ -12,6 +12,8 @@ Everything is imported on first use, so `import pimmodel` is cheap.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -24,14 +26,26 @@ _HOMES = {
     "estimate": "pimmodel.step",
     "compare": "pimmodel.step",
     "optimize": "pimmodel.step",
+    "sweep": "pimmodel.sweep.run",
 }
-__all__ = ["Estimate", "PimModelError", "__version__", "compare", "estimate", "load_network", "load_system", "optimize"]
+__all__ = [
+    "Estimate",
+    "PimModelError",
+    "__version__",
+    "compare",
+    "estimate",
+    "load_network",
+    "load_system",
+    "optimize",
+    "sweep",
+]
 
 if TYPE_CHECKING:
     from pimmodel.errors import PimModelError
     from pimmodel.hardware.load import load_system
     from pimmodel.load import load_network
     from pimmodel.step import Estimate, compare, estimate, optimize
+    from pimmodel.sweep.run import sweep
 
 
 def __getattr__(name: str) -> Any:
@@ -40,3 +54,14 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+class _Facade(ModuleType):
+    """The package as users see it: the import of a subpackage `optimize` does not hide the function `optimize`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Facade

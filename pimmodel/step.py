@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pimmodel.optimize.search import Objective, Optimum
     from pimmodel.schedule.energy import Energy
     from pimmodel.schedule.result import Schedule
+    from pimmodel.schedule.tasks import Ints
     from pimmodel.schedule.workload import Workload
 
 Policy = Literal[
@@ -35,6 +36,11 @@ Policy = Literal[
     "exclusive-single", "exclusive", "ideal",
 ]  # fmt: skip
 POLICIES: tuple[Policy, ...] = get_args(Policy)
+# How a step with host and PIM at once is worked out: event by event, or as stages (`pimmodel.stages`).
+Model = Literal["schedule", "stages"]
+MODELS: tuple[Model, ...] = get_args(Model)
+# A file, or (theta_low, theta_high) of all host tasks.
+Thresholds = str | os.PathLike[str] | tuple[int, int]
 # Policies without a schedule: sums of task times, and the bound.
 SIMPLE: tuple[Policy, ...] = ("gpu-only", "serial", "ideal")
 SCHEMA = "pimmodel/estimate/2"
@@ -131,7 +137,8 @@ class Estimate:
         the two
     on_pim : share of each task that the PIM does, shape (T,) [1]; fractions occur under `ideal` only
     step : the tasks and their times on both sides
-    schedule : start and end of every task; None under `gpu-only`, `serial` and `ideal`
+    schedule : start and end of every task; None under `gpu-only`, `serial` and `ideal`, and in the stage model
+    chunks : chunks of the tasks of the stage model, shape (T,) [1]
     """
 
     policy: Policy
@@ -141,6 +148,7 @@ class Estimate:
     on_pim: Floats = field(repr=False)
     step: Step = field(repr=False)
     schedule: Schedule | None = field(default=None, repr=False)
+    chunks: Ints | None = field(default=None, repr=False)
 
     @property
     def images_per_second(self) -> float:
@@ -161,13 +169,17 @@ class Estimate:
         if self.policy == "ideal":
             return None
         if self.schedule is None:
-            return placed_energy(work, self.on_pim > 0, self.time)
+            return placed_energy(work, self.on_pim > 0, self.time, chunks=self.chunks)
         return step_energy(with_copies(work, self.on_pim > 0) if self.policy == "partitioned" else work, self.schedule)
 
     @functools.cached_property
     def task_times(self) -> tuple[Floats, Floats]:
         """Busy time of GPU and PIM with each task, shape (T,) each [s]; 0 on the side on which it does not run."""
-        alone = self.step.host if self.schedule is None else self.schedule.times  # chunks make CONV tasks longer
+        alone = self.step.host
+        if self.schedule is not None:  # chunks make CONV tasks longer
+            alone = self.schedule.times
+        elif self.chunks is not None:
+            alone = self.step.workload.host_at(self.chunks).time
         return (1 - self.on_pim) * alone, self.on_pim * np.nan_to_num(self.step.pim)
 
     @functools.cached_property
@@ -277,7 +289,9 @@ def estimate(
     precision: Precision = "fp32",
     optimizer: Optimizer = "sgd-momentum",
     fuse_activation: bool = False,
-    thresholds: str | os.PathLike[str] | None = None,
+    thresholds: Thresholds | None = None,
+    model: Model = "schedule",
+    chunks: int = 1,
 ) -> Estimate:
     """Time of one training step.
 
@@ -289,25 +303,76 @@ def estimate(
     precision : "fp32", or "fp16" with fp32 master weights
     optimizer : "sgd", "sgd-momentum" or "adam"
     fuse_activation : whether an activation that alone follows a batch norm is computed in its passes
-    thresholds : a file of thresholds per CONV task, as `optimize` and `pimmodel optimize` write them, for "exclusive";
-        default: chosen for least time
+    thresholds : for "exclusive": a file of thresholds per CONV task, as `optimize` and `pimmodel optimize` write them,
+        or (theta_low, theta_high) of all host tasks; default: chosen for least time
+    model : "schedule", event by event; or "stages", the closed form that sweeps evaluate, for "exclusive" (other
+        policies than `SIMPLE` have none)
+    chunks : chunks of the CONV tasks in the stage model, and in a schedule with one threshold pair for all [1]
 
     Raises
     ------
-    UnknownNameError : no such policy.
+    UnknownNameError : no such policy or model.
     NetworkError : no such precision or optimizer, or a network that cannot be trained.
     DescriptionError : a thresholds file that does not fit the step.
-    PimModelError : thresholds for another policy than "exclusive".
+    PimModelError : thresholds for another policy than "exclusive", or that the controller cannot have.
     """
     step = prepare(network, system, precision=precision, optimizer=optimizer, fuse_activation=fuse_activation)
-    if thresholds is None:
-        return _estimate(step, policy or system.controller.policy)
-    if policy not in (None, "exclusive"):
-        raise PimModelError(f"thresholds are given for policy '{policy}'; allowed: policy 'exclusive'")
-    from pimmodel.optimize.table import load_plan
-    from pimmodel.schedule.plan import run
+    return estimate_step(step, policy, thresholds, model, chunks)
 
-    return _scheduled(step, "exclusive", run(step.workload, load_plan(thresholds, step.workload)))
+
+def estimate_step(
+    step: Step,
+    policy: str | None = None,
+    thresholds: Thresholds | None = None,
+    model: str = "schedule",
+    chunks: int = 1,
+) -> Estimate:
+    """`estimate` of a prepared step."""
+    if model not in MODELS:
+        raise UnknownNameError("model", model, MODELS)
+    if thresholds is not None and policy not in (None, "exclusive"):
+        raise PimModelError(f"thresholds are given for policy '{policy}'; allowed: policy 'exclusive'")
+    if policy is None:
+        policy = step.system.controller.policy if thresholds is None else "exclusive"
+    if model == "stages" and policy not in SIMPLE:
+        return _staged(step, policy, thresholds, chunks)
+    if thresholds is None:
+        return _estimate(step, policy)
+    from pimmodel.optimize.table import load_plan
+    from pimmodel.scenario import Policy as Sharing
+    from pimmodel.schedule.plan import run, uniform_plan
+
+    if isinstance(thresholds, tuple):
+        low, high = _checked(step.system, thresholds)
+        plan = uniform_plan(step.workload, Sharing(kind="exclusive", theta_low=low, theta_high=high), chunks=chunks)
+    else:
+        plan = load_plan(thresholds, step.workload)
+    return _scheduled(step, "exclusive", run(step.workload, plan))
+
+
+def _staged(step: Step, policy: str, thresholds: Thresholds | None, chunks: int) -> Estimate:
+    """The stage model, with one threshold pair for all host tasks or the best for each."""
+    from pimmodel.stages.model import stage_model
+
+    if policy != "exclusive":
+        raise PimModelError(f"policy is '{policy}'; allowed in the stage model: {', '.join((*SIMPLE, 'exclusive'))}")
+    if thresholds is not None and not isinstance(thresholds, tuple):
+        raise PimModelError("the stage model takes (theta_low, theta_high), not a file of thresholds")
+    stages = stage_model(step.workload, chunks=chunks)
+    pairs = None
+    if thresholds is not None:
+        pairs = np.full(len(stages.structure), stages.table.pair(*_checked(step.system, thresholds)))
+    on_pim, counts = stages.on_pim.astype(float), stages.task_chunks()
+    host = float(step.workload.host_at(counts).time[~stages.on_pim].sum())
+    return Estimate("exclusive", stages.time(pairs), host, stages.pim_total, on_pim, step, chunks=counts)
+
+
+def _checked(system: System, thresholds: tuple[int, int]) -> tuple[int, int]:
+    """A threshold pair that the controller can have."""
+    room = min(system.controller.window, system.controller.queue_capacity)
+    if len(thresholds) != 2 or not 0 <= thresholds[0] < thresholds[1] <= room:
+        raise PimModelError(f"thresholds are {thresholds}; allowed: 0 <= theta_low < theta_high <= {room}")
+    return int(thresholds[0]), int(thresholds[1])
 
 
 def optimize(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from pimmodel.cli import checks, choices, complete, gpu_checks, network_checks
+from pimmodel.cli import checks, choices, complete, gpu_checks, network_checks, sweeps
 from pimmodel.cli import report as report_command
 from pimmodel.cli.options import (
     DEFAULT_SYSTEM,
@@ -268,6 +268,7 @@ def show(
 
 
 app.command()(report_command.report)
+app.command()(sweeps.sweep)
 app.command()(checks.simulate)
 app.command()(gpu_checks.calibrate)
 checks.validate_app.command("network")(network_checks.validate_network)

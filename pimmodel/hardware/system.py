@@ -65,6 +65,11 @@ class System(Description):
                 f"pim.units_per_channel|{self.pim.units_per_channel}|at most {most}, one per"
                 f" {self.pim.placement.replace('_', ' ')} of {self.memory.name}"
             )
+        if organisation.banks % self.pim.units_per_channel:
+            raise ValueError(
+                f"pim.units_per_channel|{self.pim.units_per_channel}|a divisor of the {organisation.banks} banks of a"
+                f" channel of {self.memory.name}"
+            )
         return self
 
     @property

@@ -36,6 +36,7 @@ class KernelMenu:
     streamed, near : bytes that overlap with it, to DRAM and to L2 [B]
     apart_bytes, apart_launches : DRAM traffic [B] and launches [1] that overlap with nothing
     kernels : launches [1]; traffic : all bytes to DRAM [B]; in_turn : whether more traffic would not overlap either
+    algorithm, tensor_cores : as in `pimmodel.roofline.conv.ConvKernels` [1]
     """
 
     first: Ints
@@ -50,6 +51,8 @@ class KernelMenu:
     kernels: Floats
     traffic: Floats
     in_turn: NDArray[np.bool_]
+    algorithm: Ints
+    tensor_cores: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -61,7 +64,8 @@ def kernel_menu(
     """Menu of U tasks; parameters as for `pimmodel.roofline.conv.conv_kernels`, of `gpu` all but its rates."""
     if not shapes:
         nothing = {one.name: np.zeros(0) for one in fields(KernelMenu)}
-        return KernelMenu(**nothing | {"first": np.zeros(1, dtype=np.int64), "in_turn": np.zeros(0, dtype=bool)})
+        return KernelMenu(**nothing | {"first": np.zeros(1, dtype=np.int64), "in_turn": np.zeros(0, dtype=bool),
+                                       "algorithm": np.zeros(0, dtype=np.int64)})  # fmt: skip
     launch = gpu.launch_overhead or 1e-6
     base = {"clock": gpu.clock, "fp16_tensor_peak": gpu.fp16_tensor_peak, "launch_overhead": launch}
     bandwidth = 1e12
@@ -71,7 +75,8 @@ def kernel_menu(
         found = all_kernels(shapes, phases, varied, bandwidth, precision, channels_last)
         return {
             name: np.concatenate([np.broadcast_to(_of(one, name), one.time.shape) for one in found], axis=1)
-            for name in ("time", "compute", "apart", "streamed", "near", "dram_bytes", "kernels", "algorithm")
+            for name in ("time", "compute", "apart", "streamed", "near", "dram_bytes", "kernels", "algorithm",
+                         "tensor_cores")
         }  # fmt: skip
 
     here = parts()
@@ -96,6 +101,8 @@ def kernel_menu(
         "kernels": here["kernels"],
         "traffic": here["dram_bytes"],
         "in_turn": here["algorithm"] == ALGORITHMS.index("winograd_nonfused"),
+        "algorithm": here["algorithm"],
+        "tensor_cores": here["tensor_cores"] > 0,
     }
     kept = [_undominated({name: values[task] for name, values in columns.items()}, np.isfinite(here["time"][task]))
             for task in range(len(shapes))]  # fmt: skip

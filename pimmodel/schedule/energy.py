@@ -37,7 +37,7 @@ from pimmodel.hardware.system import System
 from pimmodel.pim.order import batches_of
 from pimmodel.pim.tasks import Signature, pim_kernel
 from pimmodel.roofline.conv import ALGORITHMS
-from pimmodel.roofline.host import HostTasks, host_tasks, host_work
+from pimmodel.roofline.host import host_tasks, host_work
 from pimmodel.roofline.winograd import FUSED_EDGE, NON_FUSED_EDGE
 from pimmodel.schedule.result import Schedule
 from pimmodel.schedule.tasks import Bools, Floats, Ints
@@ -375,14 +375,28 @@ def _gpu_arithmetic(work: Workload) -> Floats:
     kernels = host_work(described, work.system).kernels
     if kernels is None:
         return found
-    operation = np.full(len(described.shapes), gpu.flop_energy)
-    operation[kernels.tensor_cores] = _tensor_flop_energy(work.system)
-    if work.precision == "fp16" and gpu.fp16_tensor_peak is None:  # packed pairs on the lanes, one energy for both
-        packed = kernels.algorithm == ALGORITHMS.index("implicit_gemm")
-        operation[packed] = gpu.flop_energy / max(1.0, gpu.fp16_vector_ratio)
-    made = 2 * kernels.macs / _saving(described, kernels.algorithm)
-    each = arithmetic_energy(operations=made, operation_energy=operation)
+    edges = np.array([shape.r for shape in described.shapes])
+    each = kernel_arithmetic(work, kernels.macs, edges, kernels.algorithm, kernels.tensor_cores)
     return found + np.where(work.conv, each[described.kernel_of], 0.0)
+
+
+def kernel_arithmetic(work: Workload, macs: Floats, edges: Ints, algorithm: Ints, tensor_cores: Bools) -> Floats:
+    """Energy of the arithmetic of kernels on the GPU of a workload, arrays of one shape [J].
+
+    Parameters
+    ----------
+    work : decides the system and the precision
+    macs : multiply-accumulates of the layer [1]
+    edges : edge of its filter [1]
+    algorithm, tensor_cores : of the kernel, as in `pimmodel.roofline.conv.ConvKernels` [1]
+    """
+    gpu = work.system.gpu
+    operation = np.where(tensor_cores, _tensor_flop_energy(work.system), gpu.flop_energy)
+    if work.precision == "fp16" and gpu.fp16_tensor_peak is None:  # packed pairs on the lanes, one energy for both
+        packed = algorithm == ALGORITHMS.index("implicit_gemm")
+        operation = np.where(packed, gpu.flop_energy / max(1.0, gpu.fp16_vector_ratio), operation)
+    made = 2 * macs / _saving(edges, algorithm)
+    return np.asarray(arithmetic_energy(operations=made, operation_energy=operation))
 
 
 def _tensor_flop_energy(system: System) -> float:
@@ -393,9 +407,8 @@ def _tensor_flop_energy(system: System) -> float:
     return gpu.flop_energy * gpu.fp32_peak / gpu.fp16_tensor_peak
 
 
-def _saving(described: HostTasks, algorithm: Ints) -> Floats:
-    """Products of the direct sum over those that each distinct kernel makes [1]."""
-    edges = np.array([shape.r for shape in described.shapes])
+def _saving(edges: Ints, algorithm: Ints) -> Floats:
+    """Products of the direct sum over those that kernels of filters with these edges make [1]."""
     fused, apart = (algorithm == ALGORITHMS.index(name) for name in ("winograd", "winograd_nonfused"))
     return np.select(
         [fused, apart],

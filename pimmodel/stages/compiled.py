@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -30,7 +31,7 @@ import numba
 import numpy
 
 '''
-_FORMULA = '@numba.njit(inline="always", error_model="numpy")\n'
+_FORMULA = '@numba.njit(error_model="numpy")\n'
 _LOOP = '@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz", "arcp", "contract"})\n'
 
 
@@ -69,6 +70,7 @@ def _module(text: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where numba looks for it when it loads machine code
     spec.loader.exec_module(module)
     return module  # type: ignore[no-any-return]
 

@@ -107,31 +107,38 @@ def add_streams(
 
 def place_rate(
     traffic: Any, chosen: Any, more: float, time: Any, column_time: float, least: float, most: float, first: float,
-    per_step: float, moved: Any, place: Any,
+    per_step: float, last: int, room: Any, node: Any, way: Any,
 ) -> None:  # fmt: skip
-    """Place of a host task's request rate among the nodes [1], shape (N,), from its traffic and its time [s].
+    """Node of the table below a host task's request rate and the part of the way to the next [1], shape (N,).
 
-    Traffic is that of the chosen kernel and `more` [B]; where there is no kernel, `chosen` is a place of 0 bytes.
+    The rate is traffic over `time` [s]; traffic is that of the chosen kernel and `more` [B]. Where there is no kernel,
+    `chosen` is a place of 0 bytes. `room`, shape (N,), is to work in.
     """
-    for n in range(len(place)):
-        moved[n] = traffic[chosen[n]] + more
-    for n in range(len(place)):
-        rate = moved[n] / time[n] * column_time
+    for n in range(len(way)):
+        room[n] = traffic[chosen[n]] + more
+    for n in range(len(way)):
+        rate = room[n] / time[n] * column_time
         rate = rate if rate > least else least
         rate = rate if rate < most else most
-        place[n] = (rate - first) * per_step
+        way[n] = (rate - first) * per_step
+    for n in range(len(way)):
+        below = int(way[n])
+        node[n] = below if below < last else last
+    for n in range(len(way)):
+        way[n] -= node[n]
 
 
 def host_side(
     dram: Any, l2: Any, launch: Any, operation: Any, sms: float, column_time: float, least: float, most: float,
-    first_rate: float, per_step: float, first: Any, streamed: Any, near: Any, apart_bytes: Any, apart_launches: Any,
-    kernels: Any, traffic: Any, in_turn: Any, kernel_of: Any, stream_first: Any, stream_moved: Any,
+    first_rate: float, per_step: float, last: int, first: Any, streamed: Any, near: Any, apart_bytes: Any,
+    apart_launches: Any, kernels: Any, traffic: Any, in_turn: Any, kernel_of: Any, stream_first: Any, stream_moved: Any,
     stream_operations: Any, stream_blocks: Any, stream_bytes: Any, again: Any, share_first: Any, share_of: Any,
-    kernel_times: Any, kernel_chosen: Any, nothing: Any, moved: Any, time: Any, place: Any, share: Any,
+    kernel_times: Any, kernel_chosen: Any, nothing: Any, room: Any, time: Any, node: Any, way: Any, share: Any,
 ) -> None:  # fmt: skip
     """I kinds of host tasks at N rates, a kernel (-1: none) and streaming kernels each; arrays of shape (I, N).
 
-    Fills time [s], place of the request rate among the nodes [1], and write share, which depends on the kernel chosen.
+    Fills time [s], node of the request rate and part of the way to the next [1], and write share, which depends on the
+    kernel chosen.
     """
     for item in range(len(kernel_of)):
         kernel, row, begin = kernel_of[item], time[item], share_first[item]
@@ -151,26 +158,99 @@ def host_side(
         add_streams(dram, launch, operation, sms, stream_first[item], stream_first[item + 1], stream_moved,
                     stream_operations, stream_blocks, row)  # fmt: skip
         place_rate(traffic, chosen, stream_bytes[item] + again[item], row, column_time, least, most, first_rate,
-                   per_step, moved, place[item])  # fmt: skip
+                   per_step, last, room, node[item], way[item])  # fmt: skip
         part = share[item]
         for n in range(len(part)):
             part[n] = share_of[begin + chosen[n]]
 
 
-def mark(pair_item: Any, pair_mix: Any, share: Any, place: Any, last: int, needed: Any) -> None:
+def memory_side(
+    dram: Any, launch: Any, first: Any, streamed: Any, apart_bytes: Any, apart_launches: Any, kernel_of: Any,
+    stream_first: Any, stream_moved: Any, again: Any, kernel_chosen: Any, memory: Any,
+) -> None:  # fmt: skip
+    """Time for which the DRAM is busy in I kinds of host tasks at N rates; fills `memory`, shape (I, N) [s]."""
+    for item in range(len(kernel_of)):
+        kernel, row = kernel_of[item], memory[item]
+        moved = again[item]
+        for stream in range(stream_first[item], stream_first[item + 1]):
+            moved += stream_moved[stream]
+        for n in range(len(row)):
+            row[n] = moved * dram[n]
+            if kernel >= 0:
+                one = kernel_chosen[kernel, n]
+                row[n] += (streamed[one] + apart_bytes[one]) * dram[n] + apart_launches[one] * launch[n]
+
+
+def gather_side(
+    weight: Any, first: Any, kernel_of: Any, begin_of: Any, values: Any, kernel_chosen: Any, out: Any
+) -> None:
+    """Add up what the kernels chosen for I kinds of host tasks stand for, `weight` times each, to `out`, shape (N,)."""
+    for item in range(len(kernel_of)):
+        kernel, begin = kernel_of[item], begin_of[item]
+        if weight[item] > 0.0:
+            if kernel >= 0:
+                begin -= first[kernel]
+                for n in range(len(out)):
+                    out[n] += weight[item] * values[begin + kernel_chosen[kernel, n]]
+            else:
+                for n in range(len(out)):
+                    out[n] += weight[item] * values[begin]
+
+
+def bound_side(
+    task_item: Any, pim: Any, edge_first: Any, edge_task: Any, edge_barrier: Any, kind_item: Any, kind_pim: Any,
+    kind_count: Any, time: Any, memory: Any, start: Any, finish: Any, ratio: Any, work: Any, turns: Any, path: Any,
+) -> None:  # fmt: skip
+    """The three bounds of :mod:`pimmodel.schedule.bound` at N designs: `work`, `turns` and `path`, shape (N,) [s].
+
+    T tasks in topological order with the items that they are on the host, and their time on the PIM (1e300: never). The
+    tasks of one item and PIM time are a kind. `start`, `finish`, shape (T,), and `ratio` are room to work in.
+    """
+    for n in range(len(work)):
+        longest = 0.0
+        for task in range(len(task_item)):
+            begin, end = 0.0, 0.0
+            for edge in range(edge_first[task], edge_first[task + 1]):
+                before = edge_task[edge]
+                if edge_barrier[edge]:
+                    begin = max(begin, finish[before])
+                else:
+                    begin, end = max(begin, start[before]), max(end, finish[before])
+            start[task] = begin
+            finish[task] = max(begin + min(time[task_item[task], n], pim[task]), end)
+            longest = max(longest, finish[task])
+        path[n] = longest
+        left, moved, busy = 0.0, 0.0, 0.0
+        for kind in range(len(kind_item)):
+            alone = time[kind_item[kind], n]
+            left += kind_count[kind] * alone
+            busy += kind_count[kind] * min(memory[kind_item[kind], n], kind_pim[kind])
+            ratio[kind] = kind_pim[kind] / max(alone, 1e-30)
+        turns[n] = busy
+        for kind in ratio.argsort():
+            if kind_pim[kind] > 1e299 or moved >= left:
+                break
+            host, other = kind_count[kind] * time[kind_item[kind], n], kind_count[kind] * kind_pim[kind]
+            share = 1.0 if left - host >= moved + other else (left - moved) / (host + other)
+            left -= share * host
+            moved += share * other
+            if share < 1.0:
+                break
+        work[n] = max(left, moved)
+
+
+def mark(pair_item: Any, pair_mix: Any, share: Any, node: Any, needed: Any) -> None:
     """Mark the nodes that V pairs of a host item and a mix need, in `needed` of shape (mix, share, node)."""
     for pair in range(len(pair_item)):
         item, mix = pair_item[pair], pair_mix[pair]
         for n in range(share.shape[1]):
-            node = int(place[item, n])
-            node = node if node < last else last
-            needed[mix, share[item, n], node] = 1
-            needed[mix, share[item, n], node + 1] = 1
+            needed[mix, share[item, n], node[item, n]] = 1
+            needed[mix, share[item, n], node[item, n] + 1] = 1
 
 
 def progress_side(
-    pair_item: Any, pair_mix: Any, pair_thresholds: Any, thresholds: Any, share: Any, place: Any, last: int,
-    cell_of: Any, table: Any, time: Any, host: Any, pim: Any, capacity: Any, cost: Any,
+    pair_item: Any, pair_mix: Any, pair_thresholds: Any, thresholds: Any, share: Any, node: Any, way: Any, cell_of: Any,
+    table: Any, time: Any, host: Any, pim: Any, capacity: Any, cost: Any,
 ) -> float:  # fmt: skip
     """What fits beside V pairs of a host item and a mix at N designs [s], and its cost [1], both of shape (V, N).
 
@@ -181,17 +261,13 @@ def progress_side(
     for pair in range(len(pair_item)):
         item, mix = pair_item[pair], pair_mix[pair]
         for n in range(len(thresholds)):
-            cell = cell_of[mix, share[item, n]]
-            at = place[item, n]
-            node = int(at)
-            node = node if node < last else last
-            way = at - node
-            begin = ((cell * table.shape[1] + pair_thresholds[pair] + thresholds[n]) * table.shape[2] + node) * 2
+            place = cell_of[mix, share[item, n]] * table.shape[1] + pair_thresholds[pair] + thresholds[n]
+            begin = (place * table.shape[2] + node[item, n]) * 2
             low, low_pim = numbers[begin], numbers[begin + 1]
             high, high_pim = numbers[begin + 2], numbers[begin + 3]
             least = min(least, low, high)
-            host[n] = low + way * (high - low)
-            pim[n] = low_pim + way * (high_pim - low_pim)
+            host[n] = low + way[item, n] * (high - low)
+            pim[n] = low_pim + way[item, n] * (high_pim - low_pim)
         for n in range(len(thresholds)):
             capacity[pair, n] = stage_capacity(host_work=time[item, n], host_progress=host[n], pim_progress=pim[n])
         for n in range(len(thresholds)):
@@ -261,7 +337,7 @@ def step_side(
 
 def best_side(
     stage_item: Any, stage_mix: Any, has_mix: Any, under: Any, behind: Any, updates: Any, passed: Any, waits: Any,
-    chunks: Any, first: float, time: Any, share: Any, place: Any, last: int, list_first: Any, lists: Any, total: Any,
+    chunks: Any, first: float, time: Any, share: Any, node: Any, way: Any, list_first: Any, lists: Any, total: Any,
 ) -> None:  # fmt: skip
     """The recurrence over K stages at N designs, thresholds of every stage the best of those in its list.
 
@@ -279,14 +355,10 @@ def best_side(
                 whole += wait
             best, best_done, best_filled, best_time = -1e300, 0.0, 0.0, alone
             if mix >= 0 and backlog + under[stage] + waiting > 0.0:
-                at = place[item, n]
-                node = int(at)
-                node = node if node < last else last
-                way = at - node
-                part = share[item, n]
-                for one in range(list_first[mix, part, node, 0], list_first[mix, part, node, 1]):
-                    r = lists[one, 0] + way * (lists[one, 2] - lists[one, 0])
-                    rho = lists[one, 1] + way * (lists[one, 3] - lists[one, 1])
+                part, below, on = share[item, n], node[item, n], way[item, n]
+                for one in range(list_first[mix, part, below, 0], list_first[mix, part, below, 1]):
+                    r = lists[one, 0] + on * (lists[one, 2] - lists[one, 0])
+                    rho = lists[one, 1] + on * (lists[one, 3] - lists[one, 1])
                     capacity = stage_capacity(host_work=alone, host_progress=r, pim_progress=rho)
                     cost = sharing_cost(host_progress=r, pim_progress=rho)
                     done, filled, update_cost = 0.0, 0.0, 0.0
@@ -295,8 +367,8 @@ def best_side(
                             capacity=capacity, backlog=backlog, pim_work=under[stage], chunks=chunks[stage]
                         )  # fmt: skip
                     if waiting > 0.0:
-                        r = lists[one, 4] + way * (lists[one, 6] - lists[one, 4])
-                        rho = lists[one, 5] + way * (lists[one, 7] - lists[one, 5])
+                        r = lists[one, 4] + on * (lists[one, 6] - lists[one, 4])
+                        rho = lists[one, 5] + on * (lists[one, 7] - lists[one, 5])
                         room = stage_capacity(host_work=alone, host_progress=r, pim_progress=rho)
                         update_cost = sharing_cost(host_progress=r, pim_progress=rho)
                         filled = updates_done(capacity=capacity, update_capacity=room, done=done, updates=waiting)
@@ -312,4 +384,7 @@ def best_side(
         total[n] = whole + backlog + waiting
 
 
-LOOPS = (kernel_side, with_chunks, add_streams, place_rate, host_side, mark, progress_side, step_side, best_side)
+LOOPS = (
+    kernel_side, with_chunks, add_streams, place_rate, host_side, memory_side, gather_side, bound_side, mark,
+    progress_side, step_side, best_side,
+)  # fmt: skip

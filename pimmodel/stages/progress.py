@@ -61,9 +61,13 @@ class ProgressTable:
         self._room = int(self.high.max())
         self._known: dict[tuple[Signature, int, bytes], dict[int, tuple[Floats, Floats]]] = {}
 
+    def pairs(self, low: Ints, high: Ints) -> Ints:
+        """Places of threshold pairs `low` < `high`, arrays of one shape [1], in the grid of all pairs."""
+        return np.searchsorted(self.low * (self._room + 1) + self.high, low * (self._room + 1) + high)
+
     def pair(self, low: int, high: int) -> int:
-        """Place of a threshold pair in the grid of all pairs."""
-        return int(np.searchsorted(self.low * (self._room + 1) + self.high, low * (self._room + 1) + high))
+        """Place of one threshold pair in the grid of all pairs."""
+        return int(self.pairs(np.asarray(low), np.asarray(high)))
 
     def kernel(self, signature: Signature, share: int, nodes: Sequence[int], pairs: Ints) -> tuple[Floats, Floats]:
         """Progress of host and PIM beside one kernel, each of shape (nodes, pairs) [1].

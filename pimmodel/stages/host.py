@@ -1,0 +1,197 @@
+"""The host's tasks of one step at N sets of rates: times, memory use, energy, by the compiled loops."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimmodel.hardware.system import System
+from pimmodel.roofline.host import host_bandwidth
+from pimmodel.roofline.menu import KernelMenu, Rates, kernel_menu
+from pimmodel.schedule.energy import (
+    activate_energy,
+    arithmetic_energy,
+    kernel_arithmetic,
+    transfer_energy,
+)
+from pimmodel.schedule.tasks import Floats, Ints
+from pimmodel.schedule.workload import Workload
+from pimmodel.sharing.pairs import LEAST_RATE, WRITE_STEPS, near_share
+from pimmodel.stages.compiled import compiled
+from pimmodel.stages.items import host_items
+from pimmodel.stages.progress import NODES, progress_table
+
+
+def system_rates(system: System) -> Rates:
+    """The rates of a system itself."""
+    gpu, constants = system.gpu, system.gpu.kernels
+    return Rates(
+        gpu.clock, np.inf if gpu.fp16_tensor_peak is None else gpu.fp16_tensor_peak,
+        host_bandwidth(system) * constants.dram_efficiency, gpu.l2_bandwidth,
+        gpu.launch_overhead * constants.launch_factor,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The fastest kernels of U tasks at N rates, arrays of shape (U, N): time [s] and place in the menu [1].
+
+    clock, tensor, dram, l2 : reciprocal rates [s/clock], [s/FLOP], [s/B], [s/B]; launch [s], shape (N,) each
+    """
+
+    clock: Floats
+    tensor: Floats
+    dram: Floats
+    l2: Floats
+    launch: Floats
+    time: Floats
+    place: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class HostSide:
+    """I kinds of host tasks at N designs, arrays of shape (I, N).
+
+    time : alone [s]
+    node, way : of the request rate in the tables of progress, and the part of the way to the next node [1]
+    share : write share in parts of `WRITE_STEPS` [1]
+    """
+
+    chosen: Chosen
+    time: Floats
+    node: NDArray[np.int32]
+    way: Floats
+    share: NDArray[np.int32]
+
+
+def menu_of(work: Workload) -> KernelMenu:
+    """Kernels that may be the fastest for the tasks of a step."""
+    return kernel_menu(work.host_tasks.shapes, work.host_tasks.phases, work.system.gpu, work.precision,
+                       channels_last=work.precision == "fp16")  # fmt: skip
+
+
+def fastest(menu: KernelMenu, rates: Rates) -> Chosen:
+    """The fastest kernel of every task of a menu at N sets of rates."""
+    columns = np.broadcast_arrays(*(
+        np.atleast_1d(np.asarray(one, dtype=float))
+        for one in (rates.clock, rates.tensor_peak, rates.bandwidth, rates.l2_bandwidth, rates.launch)
+    ))  # fmt: skip
+    clock, tensor, dram, l2 = (1 / one for one in columns[:4])
+    launch, count = np.ascontiguousarray(columns[4]), len(clock)
+    time, place = np.empty((len(menu), count)), np.zeros((len(menu), count), dtype=np.int64)
+    compiled()["kernel_side"](
+        clock, tensor, dram, l2, launch, menu.first, menu.on_clock, menu.on_tensor, menu.split_bytes,
+        menu.split_launches, menu.streamed, menu.near, menu.apart_bytes, menu.apart_launches, menu.kernels,
+        *np.empty((2, count)), time, place,
+    )  # fmt: skip
+    return Chosen(clock, tensor, dram, l2, launch, time, place)
+
+
+class HostTimes:
+    """Evaluator of some tasks of a step on the host, equal ones together as I kinds.
+
+    Parameters
+    ----------
+    work : the step; chunks : of its CONV tasks, shape (T,) [1]
+    menu : of its kernels
+    tasks : those wanted, shape (M,) [1]
+    """
+
+    def __init__(self, work: Workload, menu: KernelMenu, chunks: Ints, tasks: Ints) -> None:
+        self.work, self.menu, self.loops = work, menu, compiled()
+        items = host_items(work, chunks)
+        self.kinds, kind_of = np.unique(items.item_of[tasks], return_inverse=True)
+        self.kind_of = kind_of.astype(np.int64)  # of each wanted task
+        self.tasks = tasks
+        self.kernel_of, self.again = items.kernel_of[self.kinds], items.again[self.kinds]
+        streams = [np.arange(items.stream_first[kind], items.stream_first[kind + 1]) for kind in self.kinds]
+        self.stream_first = np.cumsum([0, *map(len, streams)])
+        flat = np.concatenate(streams) if streams else np.zeros(0, dtype=np.int64)
+        # Streams that do not reduce get the whole bandwidth, kernels `dram_efficiency` of it.
+        efficiency = work.system.gpu.kernels.dram_efficiency
+        self.stream_moved = (items.bytes * np.where(items.reduces, 1.0, efficiency))[flat]
+        self.stream_operations, self.stream_blocks = items.operations[flat], items.blocks[flat]
+        self.stream_bytes = np.array([items.bytes[one].sum() for one in streams], dtype=float)
+        self._operations = np.array([items.operations[one].sum() for one in streams], dtype=float)
+        self._traffic = np.append(menu.traffic, 0.0)
+        places = [self._kernels_of(kernel) for kernel in self.kernel_of.tolist()]
+        shares = [
+            near_share(items.written[kind] / np.maximum(self.stream_bytes[at] + self._traffic[chosen], 1.0))
+            for at, (kind, chosen) in enumerate(zip(self.kinds, places, strict=True))
+        ]
+        self._begin = np.cumsum([0, *map(len, places)])[:-1]
+        self._share_of = np.round(np.concatenate(shares) * WRITE_STEPS).astype(np.int32)
+        self._places = places
+
+    def _kernels_of(self, kernel: int) -> Ints:
+        """Places in `_traffic` of the kernels that one kind of task may run."""
+        if kernel < 0:
+            return np.array([len(self._traffic) - 1])
+        return np.arange(self.menu.first[kernel], self.menu.first[kernel + 1])
+
+    def at(self, chosen: Chosen) -> HostSide:
+        """All kinds of tasks with kernels chosen at N rates."""
+        system, menu = self.work.system, self.menu
+        gpu, memory, grid = system.gpu, system.memory, progress_table(system).grid
+        kinds, count = len(self.kernel_of), len(chosen.clock)
+        time, way = np.empty((kinds, count)), np.empty((kinds, count))
+        share, node = (np.empty((kinds, count), dtype=np.int32) for _ in range(2))
+        column_time = 1 / (system.memory_channels * memory.organisation.bytes_per_column * memory.clock)
+        self.loops["host_side"](
+            chosen.dram, chosen.l2, chosen.launch, chosen.clock / (2 * gpu.sm_count * gpu.fp32_lanes_per_sm),
+            float(gpu.sm_count), column_time, LEAST_RATE, 1 / memory.timing.tCCD_S, grid.first, 1 / grid.step,
+            NODES - 2, menu.first, menu.streamed, menu.near, menu.apart_bytes, menu.apart_launches, menu.kernels,
+            self._traffic, menu.in_turn, self.kernel_of, self.stream_first, self.stream_moved, self.stream_operations,
+            self.stream_blocks, self.stream_bytes, self.again, self._begin, self._share_of, chosen.time, chosen.place,
+            np.full(count, len(self._traffic) - 1), np.empty(count), time, node, way, share,
+        )  # fmt: skip
+        return HostSide(chosen, time, node, way, share)
+
+    def weights(self, wanted: NDArray[np.bool_] | None = None) -> Floats:
+        """How many tasks each kind stands for, shape (I,) [1]; `wanted`: of these only, shape (M,) [1]."""
+        counted = self.kind_of if wanted is None else self.kind_of[wanted]
+        return np.bincount(counted, minlength=len(self.kinds)).astype(float)
+
+    def memory(self, side: HostSide) -> Floats:
+        """Time for which the DRAM is busy in each kind of task, shape (I, N) [s]."""
+        menu, chosen = self.menu, side.chosen
+        memory = np.empty_like(side.time)
+        self.loops["memory_side"](
+            chosen.dram, chosen.launch, menu.first, menu.streamed, menu.apart_bytes, menu.apart_launches,
+            self.kernel_of, self.stream_first, self.stream_moved, self.again, chosen.place, memory,
+        )  # fmt: skip
+        return memory
+
+    def energy(self, side: HostSide, weights: Floats) -> Floats:
+        """Dynamic energy of tasks, each kind so many times, shape (I,) [1]; at N designs, shape (N,) [J]."""
+        found = np.zeros(side.time.shape[1])
+        self.loops["gather_side"](weights, self.menu.first, self.kernel_of, self._begin, self._energies,
+                                  side.chosen.place, found)  # fmt: skip
+        return found
+
+    @functools.cached_property
+    def _energies(self) -> Floats:
+        """Energy of every kind of task with each of its kernels [J], as `pimmodel.schedule.energy` has it."""
+        work, menu, system = self.work, self.menu, self.work.system
+        bits = system.memory.energy
+        assert bits is not None, "checked by the caller"
+        kernel_of = np.repeat(np.arange(len(menu)), np.diff(menu.first))
+        shapes = work.host_tasks.shapes
+        macs = np.array([float(shape.macs) for shape in shapes])[kernel_of]
+        edges = np.array([shape.r for shape in shapes])[kernel_of]
+        arithmetic = np.append(kernel_arithmetic(work, macs, edges, menu.algorithm, menu.tensor_cores), 0.0)
+        each = []
+        for kind, places in enumerate(self._places):
+            traffic = self._traffic[places] + self.stream_bytes[kind] + self.again[kind]
+            moved = activate_energy(traffic=traffic, activate_bit=bits.activate,
+                                    row_columns=system.memory.organisation.columns_per_row,
+                                    used_columns=system.controller.host_columns)  # fmt: skip
+            moved = moved + transfer_energy(
+                traffic=traffic, bit_energy=bits.cell + bits.column_to_group + bits.group_to_io + bits.io
+            )
+            lanes = arithmetic_energy(operations=self._operations[kind], operation_energy=system.gpu.flop_energy)
+            each.append(arithmetic[places] + lanes + moved)
+        return np.concatenate(each)

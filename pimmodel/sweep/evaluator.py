@@ -1,0 +1,287 @@
+"""Figures of many designs: sorted into groups of one structure, each evaluated by the compiled stage model.
+
+Fields that only set rates (`FAST`) vary inside a group for a microsecond per design; everything else (timings, units,
+SMs, batch) makes a new group, which costs some tenths of a second once: the tasks' kernels, the PIM's times, and the
+progress of pairs on that memory. A design that the description forbids has no figures, and a reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pimmodel.dram.refresh import stream_availability
+from pimmodel.errors import PimModelError
+from pimmodel.hardware.system import System
+from pimmodel.roofline.menu import KernelMenu, Rates
+from pimmodel.schedule.energy import static_powers, task_energy
+from pimmodel.schedule.tasks import Floats
+from pimmodel.stages.batch import BLOCK, StageBatch
+from pimmodel.stages.host import Chosen, fastest, menu_of, system_rates
+from pimmodel.stages.model import stage_model
+from pimmodel.stages.simple import SimpleBatch
+from pimmodel.step import Step, estimate_step
+from pimmodel.sweep.axes import HIGH, LOW, Numbers
+from pimmodel.sweep.study import BASES, Study
+
+# Rates: a design's own, within a group of designs that share everything else.
+FAST = ("gpu.clock", "gpu.fp16_tensor_peak", "gpu.l2_bandwidth", "gpu.launch_overhead", "memory_bandwidth", LOW, HIGH)
+_MOST_GROUPS = 64  # kept at once
+_MARGIN = 1.005  # of a stated bandwidth over what channels and clock give, as the description allows
+
+Figures = dict[str, Numbers]
+
+
+@dataclass(eq=False)
+class _Group:
+    """Designs that differ in rates and thresholds alone."""
+
+    step: Step
+    chunks: int
+    menu: KernelMenu = field(init=False)
+    simple: SimpleBatch = field(init=False)
+    stages: StageBatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        work = self.step.workload
+        self.menu = menu_of(work)
+        self.simple = SimpleBatch(work, self.menu)
+        self.stages = StageBatch(stage_model(work, chunks=self.chunks), self.menu)
+
+
+class Evaluator:
+    """Evaluates designs of one study; keeps what groups of them share."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._groups: OrderedDict[tuple[Any, ...], _Group | str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def evaluate(self, values: Mapping[str, Numbers], workers: int = 1) -> Figures:
+        """Figures of N designs.
+
+        Parameters
+        ----------
+        values : by name, arrays of shape (N,), in SI
+        workers : threads
+
+        Returns
+        -------
+        the study's `figures`, arrays of shape (N,) in SI, NaN where a design is not possible; and `reason`, why not, ""
+        where it is.
+        """
+        count = len(next(iter(values.values())))
+        found = {name: np.full(count, np.nan) for name in self.study.figures}
+        found["reason"] = np.full(count, "", dtype=object)
+        slow = [name for name in values if name not in self.fast]
+        for key, places in _grouped([values[name] for name in slow], count):
+            group = self._group(dict(zip(slow, key, strict=True)))
+            if isinstance(group, str):
+                found["reason"][places] = group
+                continue
+            blocks = [places[begin : begin + BLOCK] for begin in range(0, len(places), BLOCK)]
+
+            def one(block: Any, group: _Group = group) -> None:
+                self._block(group, {name: values[name][block] for name in values if name in self.fast}, block, found)
+
+            if workers > 1 and len(blocks) > 1:
+                one(blocks[0])  # fills the tables that the others share
+                with ThreadPoolExecutor(workers) as pool:
+                    list(pool.map(one, blocks[1:]))
+            else:
+                for block in blocks:
+                    one(block)
+        return found
+
+    @property
+    def fast(self) -> tuple[str, ...]:
+        """Names that vary inside a group."""
+        gpu = self.study.system.gpu
+        if gpu.fp16_tensor_peak is not None and gpu.tensor_flop_energy is None and "energy" in self.study.outputs:
+            # The energy of a tensor-core FLOP is then taken from the ratio of the peaks.
+            return tuple(name for name in FAST if name not in ("gpu.clock", "gpu.fp16_tensor_peak"))
+        if gpu.fp16_tensor_peak is None:
+            return tuple(name for name in FAST if name != "gpu.fp16_tensor_peak")
+        return FAST
+
+    def _group(self, key: dict[str, Any]) -> _Group | str:
+        """The group of some slow values, or why there is none."""
+        place = tuple(key.items())
+        with self._lock:
+            if place in self._groups:
+                self._groups.move_to_end(place)
+                return self._groups[place]
+        made = self._made(key)
+        with self._lock:
+            self._groups[place] = made
+            while len(self._groups) > _MOST_GROUPS:
+                self._groups.popitem(last=False)
+        return made
+
+    def _made(self, key: dict[str, Any]) -> _Group | str:
+        try:
+            step = self.study.step(key)
+            if "energy" in self.study.outputs:
+                static_powers(step.system)
+            return _Group(step, int(key.get("chunks", self.study.chunks)))
+        except PimModelError as error:
+            return str(error)
+
+    def _block(self, group: _Group, values: Mapping[str, Numbers], block: Any, found: Figures) -> None:
+        """Evaluate one block of designs of a group into its places."""
+        system, count = group.step.system, len(block)
+        reasons = _refused(system, values, count, self.study.low, self.study.high)
+        possible = np.array([not reason for reason in reasons]) if reasons is not None else np.ones(count, dtype=bool)
+        if reasons is not None:
+            found["reason"][block] = reasons
+            if not possible.any():
+                return
+            values, block = {name: one[possible] for name, one in values.items()}, block[possible]
+        chosen = fastest(group.menu, _rates(system, values, len(block)))
+        figures = self._figures(group, chosen, values)
+        for name in self.study.figures:
+            found[name][block] = figures[name]
+
+    def _figures(self, group: _Group, chosen: Chosen, values: Mapping[str, Numbers]) -> dict[str, Floats]:
+        study, figures = self.study, dict[str, Floats]()
+        whole = simple = group.simple
+        work, powers = group.step.workload, 0.0
+        energy = "energy" in study.outputs
+        if energy:
+            powers = sum(static_powers(work.system).values())
+        if study.simple:
+            side = simple.host.at(chosen)
+            if "gpu-only" in study.needed:
+                figures["time gpu-only"] = simple.gpu_only(side)
+                if energy:
+                    dynamic = simple.host.energy(side, simple.host.weights())
+                    figures["energy gpu-only"] = dynamic + powers * figures["time gpu-only"]
+            if "serial" in study.needed:
+                figures["time serial"] = simple.serial(side)
+                if energy:
+                    on_host = whole.host.energy(side, whole.host.weights(~whole.on_pim))
+                    pim = float(np.nansum(task_energy(work).pim))
+                    figures["energy serial"] = on_host + pim + powers * figures["time serial"]
+            if "bound" in study.figures or "ideal" in study.policies:
+                figures["bound"] = figures["time ideal"] = simple.bounds(side).time
+        if "exclusive" in study.policies:
+            batch = group.stages
+            side = batch.host.at(chosen)
+            time = figures["time exclusive"] = batch.times(side, self._pairs(group, values, len(chosen.clock)))
+            if energy:
+                on_host = batch.host.energy(side, batch.host.weights())
+                pim = float(np.nansum(np.where(batch.model.on_pim, task_energy(work).pim, 0.0)))
+                figures["energy exclusive"] = on_host + pim + powers * time
+        if "speedup" in study.outputs:
+            figures |= speedups(study, figures)
+        return figures
+
+    def _pairs(self, group: _Group, values: Mapping[str, Numbers], count: int) -> Any:
+        """Place of every design's threshold pair in the table; None: the best of every stage."""
+        if self.study.low is None and LOW not in values:
+            return None
+        low = np.asarray(values.get(LOW, self.study.low), dtype=np.int64)
+        high = np.asarray(values.get(HIGH, self.study.high), dtype=np.int64)
+        table = group.stages.model.table
+        return np.broadcast_to(table.pairs(low, high), (count,))
+
+
+def speedups(study: Study, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Speedups of a study's policies from their times [1]."""
+    return {
+        f"speedup {policy} over {base}": figures[f"time {base}"] / figures[f"time {policy}"]
+        for policy in study.policies for base in BASES
+    }  # fmt: skip
+
+
+def evaluator(study: Study) -> Evaluator | ScheduleEvaluator:
+    """What evaluates the designs of a study."""
+    return Evaluator(study) if study.model == "stages" else ScheduleEvaluator(study)
+
+
+class ScheduleEvaluator:
+    """Evaluates designs one by one by `pimmodel.estimate`: all policies, at some designs per second at best."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    def evaluate(self, values: Mapping[str, Numbers], workers: int = 1) -> Figures:
+        """As `Evaluator.evaluate`; `workers` is not looked at."""
+        count = len(next(iter(values.values())))
+        found = {name: np.full(count, np.nan) for name in self.study.figures}
+        found["reason"] = np.full(count, "", dtype=object)
+        for place in range(count):
+            try:
+                figures = self._one({name: one[place].item() for name, one in values.items()})
+            except PimModelError as error:
+                found["reason"][place] = str(error)
+                continue
+            for name in self.study.figures:
+                found[name][place] = figures[name]
+        return found
+
+    def _one(self, values: dict[str, Any]) -> dict[str, float]:
+        study, figures = self.study, dict[str, float]()
+        low, high = values.pop(LOW, study.low), values.pop(HIGH, study.high)
+        thresholds = None if low is None or high is None else (int(low), int(high))
+        step = study.step(values)
+        for policy in sorted(study.needed):
+            given = thresholds if policy == "exclusive" else None
+            made = estimate_step(step, policy, given, "schedule", int(values.get("chunks", study.chunks)))
+            figures[f"time {policy}"] = made.time
+            if "energy" in study.outputs and made.energy:
+                figures[f"energy {policy}"] = made.energy.total
+        figures["bound"] = step.bound.time
+        return figures | (speedups(study, figures) if "speedup" in study.outputs else {})
+
+
+def _grouped(columns: list[Numbers], count: int) -> list[tuple[tuple[Any, ...], Any]]:
+    """Designs with equal values in all columns: the values, and the places of the designs."""
+    if not columns:
+        return [((), np.arange(count))]
+    codes = np.zeros(count, dtype=np.int64)
+    for column in columns:
+        _, code = np.unique(column, return_inverse=True)
+        _, codes = np.unique(codes * (int(code.max()) + 1) + code, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    begins = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    parts = np.split(order, begins[1:])
+    return [(tuple(column[part[0]].item() for column in columns), part) for part in parts]
+
+
+def _rates(system: System, values: Mapping[str, Numbers], count: int) -> Rates:
+    """Rates of designs that differ from a system in some."""
+    own, constants = system_rates(system), system.gpu.kernels
+    bandwidth = own.bandwidth
+    if "memory_bandwidth" in values:
+        available = stream_availability(system.memory.timing, system.controller.refresh)
+        bandwidth = values["memory_bandwidth"] * available * constants.dram_efficiency
+    launch = own.launch
+    if "gpu.launch_overhead" in values:
+        launch = values["gpu.launch_overhead"] * constants.launch_factor
+    clock = np.broadcast_to(np.asarray(values.get("gpu.clock", own.clock), dtype=float), (count,))
+    tensor = values.get("gpu.fp16_tensor_peak", own.tensor_peak)
+    return Rates(clock, tensor, bandwidth, values.get("gpu.l2_bandwidth", own.l2_bandwidth), launch)
+
+
+def _refused(system: System, values: Mapping[str, Numbers], count: int, low: int | None, high: int | None) -> Any:
+    """Why designs are not possible, shape (N,), "" where they are; None where all are."""
+    reasons = np.full(count, "", dtype=object)
+    if "memory_bandwidth" in values:
+        peak = system.memory_channels * system.memory.channel_bandwidth
+        beyond = values["memory_bandwidth"] > peak * _MARGIN
+        reasons[beyond] = f"memory_bandwidth is more than the {peak:.6g} B/s of channels and clock"
+    if low is not None or LOW in values:
+        room = min(system.controller.window, system.controller.queue_capacity)
+        lows, highs = np.asarray(values.get(LOW, low)), np.asarray(values.get(HIGH, high))
+        reasons[np.broadcast_to(lows >= highs, (count,))] = "thresholds.low is not below thresholds.high"
+        reasons[np.broadcast_to(highs > room, (count,))] = (
+            f"thresholds.high is more than the {room} requests of the queue"
+        )
+    return reasons if (reasons != "").any() else None
