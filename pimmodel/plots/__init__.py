@@ -15,13 +15,14 @@ from pimmodel.plots.layers import layer_breakdown
 from pimmodel.plots.policies import idea_comparison, policy_comparison
 from pimmodel.plots.roofs import roofline
 from pimmodel.plots.surfaces import threshold_surface
-from pimmodel.plots.timeline import gantt
+from pimmodel.plots.timeline import busiest_window, gantt
 from pimmodel.plots.tradeoffs import Design, Swing, pareto, tornado
 
 __all__ = [
     "Compared",
     "Design",
     "Swing",
+    "busiest_window",
     "formula_against_simulator",
     "gantt",
     "idea_comparison",

@@ -39,9 +39,20 @@ def gantt(schedule: Schedule, window: tuple[float, float] | None = None) -> Figu
     figure = new_figure(12, 3.6, "a picture of a schedule")
     axes = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     _draw_sides(axes[0], schedule, begin, end)
-    _draw_memory(axes[1], schedule.segments)
+    _draw_memory(axes[1], schedule.segments, begin, end)
     axes[1].set_xlim(begin * 1e3, end * 1e3)
     return figure
+
+
+def busiest_window(schedule: Schedule, share: float = 1 / 12) -> tuple[float, float]:
+    """The part of a step, `share` of it long [1], in which GPU and PIM work at once most: from and to [s]."""
+    parts, length = schedule.segments, schedule.makespan * share
+    edges = np.append(parts.start, parts.end[-1:])
+    both = np.concatenate(([0.0], np.cumsum((parts.end - parts.start) * ((parts.host >= 0) & (parts.pim >= 0)))))
+    begins = np.minimum(parts.start, schedule.makespan - length)  # a best window begins where something begins
+    overlap = np.interp(begins + length, edges, both) - np.interp(begins, edges, both)
+    begin = float(begins[int(np.argmax(overlap))])
+    return begin, begin + length
 
 
 def _draw_sides(axes: Axes, schedule: Schedule, begin: float, end: float) -> None:
@@ -80,13 +91,17 @@ def _runs(parts: Segments, task: Any) -> Iterator[tuple[float, float, int]]:
     yield from zip(starts, [*starts[1:], *parts.end[-1:].tolist()], task[first].tolist(), strict=True)
 
 
-def _draw_memory(axes: Axes, parts: Segments) -> None:
+def _draw_memory(axes: Axes, parts: Segments, begin: float, end: float) -> None:
     from matplotlib.patches import Patch
 
-    edges = np.append(parts.start, parts.end[-1:]) * 1e3
-    both = parts.host_memory + parts.pim_memory
-    axes.stairs(parts.host_memory, edges, fill=True, color=_OWNERS[0])
-    axes.stairs(both, edges, baseline=parts.host_memory, fill=True, color=_OWNERS[1])
+    shares = np.column_stack((parts.host_memory, parts.host_memory + parts.pim_memory))
+    drawn = (parts.end > begin) & (parts.start < end)
+    drawn[1:] &= (shares[1:] != shares[:-1]).any(axis=1) | ~drawn[:-1]  # spans with the same holders are one
+    edges = np.append(parts.start[drawn], [end]) * 1e3
+    # Each value holds up to the next edge; the last one is needed twice.
+    host, both = (np.append(one, one[-1:]) for one in shares[drawn].T)
+    axes.fill_between(edges, 0, host, step="post", color=_OWNERS[0], linewidth=0)
+    axes.fill_between(edges, host, both, step="post", color=_OWNERS[1], linewidth=0)
     axes.set(ylim=(0, 1), yticks=[0, 0.5, 1])
     dress(axes, "memory held by", "time [ms]", "share [1]")
     axes.title.set_fontsize(SMALL)

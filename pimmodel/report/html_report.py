@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pimmodel.errors import MissingExtraError, PimModelError
 from pimmodel.optimize.policies import ideas
 from pimmodel.plots import (
+    busiest_window,
     gantt,
     idea_comparison,
     layer_breakdown,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Progress = Callable[[int, int], None]
-_PARTS = 9  # pictures and tables that take time, for the progress bar
+_PARTS = 8  # pictures, and all tables together, for the progress bar
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def _content(estimates: list[Estimate], shown: Estimate, best: Estimate, progres
                 threshold_surface(step, pair[0], chosen=pair[1]))  # fmt: skip
     if shown.schedule is not None:
         picture("timeline", "What GPU and PIM run when, and who holds the memory", gantt(shown.schedule))
+        picture("window", "The same for the part of the step in which both work at once most",
+                gantt(shown.schedule, busiest_window(shown.schedule)))  # fmt: skip
     values, sources = tables.hardware_values(step.system)
     content = {
         "title": title, "step": step, "shown": shown, "best": best, "pictures": pictures,

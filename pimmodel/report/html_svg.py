@@ -17,6 +17,10 @@ _PROLOG = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _REFERENCES = ((re.compile(r'\bid="'), 'id="{}-'), (re.compile(r"url\(#"), "url(#{}-"),
                (re.compile(r'href="#'), 'href="#{}-'))  # fmt: skip
+# Coordinates have six digits behind the point, of a unit of which 72 make an inch: two are enough, and half the file.
+_LONG = re.compile(r"(?<![\w.#])-?\d+\.\d{3,}(?![\w.])")
+# Neighbours of one colour, such as the bars of a timeline, as one path.
+_ALIKE = re.compile(r'<path d="[^"]*" (clip-path="[^"]*" style="fill: #[0-9a-f]{6}")/>(?:\s*<path d="[^"]*" \1/>)+')
 # Ink and grid become those of the page, so that a dark page has light text; all other colours stay.
 _COLOURS = ((re.compile(INK, re.IGNORECASE), "currentColor"), (re.compile(FAINT, re.IGNORECASE), "var(--faint)"))
 
@@ -40,6 +44,8 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(drawn, format="svg", facecolor="none", dpi=144, metadata={"Date": None})
     text = _METADATA.sub("", _PROLOG.sub("", drawn.getvalue()))
+    text = _LONG.sub(lambda number: f"{float(number.group()):.2f}", text)
+    text = _ALIKE.sub(_joined, text)
     for found, put in _REFERENCES:
         text = found.sub(put.format(name), text)
     for found, put in _COLOURS:
@@ -48,3 +54,9 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     title = f'<title id="{name}-title">{html.escape(label)}</title>'
     return f'{head} role="img" aria-labelledby="{name}-title">\n{title}{rest.rstrip()}'
+
+
+def _joined(paths: re.Match[str]) -> str:
+    """One path in place of several with the same attributes."""
+    parts = re.findall(r'd="([^"]*)"', paths.group())
+    return f'<path d="{" ".join(" ".join(part.split()) for part in parts)}" {paths.group(1)}/>'

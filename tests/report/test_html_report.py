@@ -81,7 +81,7 @@ def test_sections_and_pictures(page: Page) -> None:
     linked = [one.attributes["href"][1:] for one in page.root.all("nav")[0].all("a")]
     assert sections == linked
     pictures = page.root.all("svg")
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     for picture in pictures:
         assert picture.attributes["role"] == "img"
         title = page.by_id(picture.attributes["aria-labelledby"])

@@ -8,12 +8,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_cases import Case, One, cases, scheduled
 
-from pimmodel.plots import gantt
+from pimmodel.plots import busiest_window, gantt
 from pimmodel.report.timeline import chrome_trace
 from pimmodel.schedule.order import ORDERS
 from pimmodel.schedule.rates import same_rates
@@ -82,6 +83,42 @@ def test_a_window_cuts() -> None:
     drawn = [(path.get_extents().x0, path.get_extents().x1) for one in sides.collections for path in one.get_paths()]
     assert sorted(drawn) == [(5000, 6000), (5000, 6500)]
     assert memory.get_xlim() == (5000, 6500)
+
+
+def test_busiest_window_by_hand() -> None:
+    # Both work from 2 to 6 of 10 s.
+    assert busiest_window(EXAMPLE, 0.4) == (2, 6)
+    assert busiest_window(EXAMPLE, 1.0) == (0, 10)
+
+
+@settings(max_examples=50)
+@given(cases(), st.floats(0.05, 1))
+def test_the_busiest_window_is_at_least_as_busy_as_the_mean(case: Case, share: float) -> None:
+    result = case.schedule("rearranged")
+    begin, end = busiest_window(result, share)
+    assert -1e-9 <= begin <= end <= result.makespan * (1 + 1e-9)
+    assert end - begin == pytest.approx(share * result.makespan)
+    parts = result.segments
+    both = (parts.host >= 0) & (parts.pim >= 0)
+    overlap = (np.minimum(parts.end, end) - np.maximum(parts.start, begin)).clip(0)[both].sum()
+    tiled = int(1 / share) + 1  # so many windows cover the step, and the best is no worse than the mean of them
+    assert overlap * tiled >= (parts.end - parts.start)[both].sum() * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("window", [None, (5.0, 6.5), (0.5, 9.5)])
+def test_memory_is_drawn_as_it_was_held(window: tuple[float, float] | None) -> None:
+    """The areas are the seconds that each side held the memory within the window."""
+    pytest.importorskip("matplotlib")
+    begin, end = window or (0.0, 10.0)
+    _, memory = gantt(EXAMPLE, window).axes
+    parts = EXAMPLE.segments
+    length = (np.minimum(parts.end, end) - np.maximum(parts.start, begin)).clip(0)
+    for drawn, held in zip(memory.collections, (parts.host_memory, parts.pim_memory), strict=True):
+        (path,) = drawn.get_paths()
+        x, y = path.vertices[:-1].T.copy()
+        x = x.clip(begin * 1e3, end * 1e3) / 1e3
+        area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+        assert area == pytest.approx((held * length).sum())
 
 
 def test_matplotlib_is_loaded_only_for_a_picture() -> None:
