@@ -95,7 +95,8 @@ class HostTimes:
 
     Parameters
     ----------
-    work : the step; chunks : of its CONV tasks, shape (T,) [1]
+    work : the step
+    chunks : of its CONV tasks, shape (T,) [1]
     menu : of its kernels
     tasks : those wanted, shape (M,) [1]
     """
@@ -166,7 +167,7 @@ class HostTimes:
         return memory
 
     def energy(self, side: HostSide, weights: Floats) -> Floats:
-        """Dynamic energy of tasks, each kind so many times, shape (I,) [1]; at N designs, shape (N,) [J]."""
+        """Dynamic energy of tasks, each kind `weights` times, shape (I,) [1]; at N designs, shape (N,) [J]."""
         found = np.zeros(side.time.shape[1])
         self.loops["gather_side"](weights, self.menu.first, self.kernel_of, self._begin, self._energies,
                                   side.chosen.place, found)  # fmt: skip

@@ -17,7 +17,10 @@ _NEVER = 1e300  # s
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """The three lower bounds at N designs, arrays of shape (N,) [s]; see `pimmodel.schedule.bound.Bound`."""
+    """The three lower bounds at N designs: `work`, `memory` and `path`, arrays of shape (N,) [s].
+
+    See `pimmodel.schedule.bound.Bound`.
+    """
 
     work: Floats
     memory: Floats

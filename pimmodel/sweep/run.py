@@ -59,7 +59,8 @@ def sweep(
     parameters : dotted name to values, in SI or as texts with a unit: "gpu.clock", "memory.timing.tCCD_L",
         "pim.units_per_channel" and so on, "batch", "chunks", "thresholds.low", "thresholds.high". For a grid, rising
         values; for samplers, the least and the greatest
-    method : "grid", "random", "latin" or "sobol"; points, seed : designs to sample, and how
+    method : "grid", "random", "latin" or "sobol"
+    points, seed : designs to sample, and how
     policies : of "gpu-only", "serial", "exclusive" and "ideal"; with model "schedule", of all
     outputs : of "time", "speedup" (over gpu-only and serial), "energy" and "bound"
     thresholds : (theta_low, theta_high) of all host tasks under "exclusive"; default: the best for each
