@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,14 +98,12 @@ class Collected:
 
 
 def _attributes(study: Study) -> dict[str, Any]:
-    from pimmodel import __version__
-
     thresholds = "best of every stage" if study.low is None else f"{study.low}, {study.high}"
     return {
         "title": f"{study.network.name} on {study.system.name}", "network": study.network.name,
         "batch": study.network.batch, "system": study.system.name, "precision": study.precision,
         "optimizer": study.optimizer, "model": study.model, "thresholds": thresholds, "chunks": study.chunks,
-        "method": study.designs.method, "source": f"pimmodel {__version__}",
+        "method": study.designs.method, "source": f"pimmodel {version('pimmodel')}",
     }  # fmt: skip
 
 

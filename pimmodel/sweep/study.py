@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from pimmodel.errors import PimModelError, UnknownNameError
@@ -105,10 +106,9 @@ class Study:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Changes with everything that figures depend on: parts of another study are not taken for this one's."""
-        from pimmodel import __version__
-
         facts = {
-            "version": __version__, "system": leaves(self.system), "figures": self.figures, "chunks": self.chunks,
+            "version": version("pimmodel"), "system": leaves(self.system), "figures": self.figures,
+            "chunks": self.chunks,
             "thresholds": [self.low, self.high], "shape": self.designs.shape, "method": self.designs.method,
             "options": [self.model, self.precision, self.optimizer, self.fuse_activation],
             "network": [[layer.name, repr(layer.op), layer.inputs, layer.output_shape] for layer in self.network],
