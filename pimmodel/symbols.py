@@ -132,6 +132,8 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "closed": _clocks("bank closed for tRP", r"t_{closed}", zero=True),
     "tRRD_S": _clocks("activate to activate, other bank group", r"t_{RRD\_S}"),
     "tRRD_L": _clocks("activate to activate, same bank group", r"t_{RRD\_L}"),
+    "tREFIpb": _clocks("interval of per-bank refreshes", r"t_{REFIpb}"),
+    "slot_load": SymbolInfo("share of the activate slots that is used", "1", r"u", zero=True),
     "tRREFD": _clocks("per-bank refresh to the next one or to an activate", r"t_{RREFD}"),
     # Chains of a host task and the PIM tasks that follow it
     "host_work": SymbolInfo("time of the producing host task alone", "s", r"H"),

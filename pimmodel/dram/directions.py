@@ -14,10 +14,10 @@ meanwhile, the more so where each column needs a row of its own, whose opening t
 more can be opened in the turn has opened all it can (`idle_slots`). And a batch is served from the rows of one
 direction alone, of which a few may lie in one bank group (`direction_gap`).
 
-The two K_ are the fitted constants, on every second of 396 mixed streams of the domain with the window full; stated
-errors are those of the others. They were fitted to the clocks per request, not to the changes: against the simulator's
-count, the changes are off by 25 % (median), up to a factor of two (p95), and a good part of that makes up for what the
-cost of a change neglects.
+The K_ are fitted, on every second of 396 mixed streams of the domain with the window full; bandwidth
+of the others is within 2.3 % (median), p95 9 %, worst 20 %. They were fitted to the clocks per request, not to the
+changes: those are off by 26 % (median), a factor of 2.3 (p95) against the simulator's count, and a good part of that
+makes up for what the cost of a change neglects.
 """
 
 from __future__ import annotations

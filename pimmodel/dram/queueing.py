@@ -20,7 +20,6 @@ from pimmodel.formula import formula, sp
 
 K_QUEUE, K_QUEUE_POLE = 0.465, 1.004  # wait of a bank that keeps up
 K_CYCLE = 0.505  # part of a bank's row cycle that a request waits when the bank does not keep up
-K_LEFT = 4.05  # visits that find a bank still busy with an ended one
 K_BUS = 3.2  # burstiness of the column bus
 K_SELF = 0.17  # own share of the queue: a request does not wait for itself
 K_SLOTS = 12  # how sharply one limit takes over from another

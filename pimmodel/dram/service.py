@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from pimmodel.dram import queueing as parts
 from pimmodel.dram import visits
 from pimmodel.dram.directions import changes_per_column, direction_gap, idle_slots, mixed_interval
-from pimmodel.dram.refresh import refresh_availability
+from pimmodel.dram.refresh import per_bank_share, refresh_availability
 from pimmodel.dram.rows import activate_interval, row_cycle
 from pimmodel.dram.single import single_rate
 from pimmodel.hardware.memory import MemoryTiming, Organisation
@@ -228,9 +228,6 @@ def _bank_content(
     own = (expected * m * a * np.where(alone, first, times.opening)).sum(axis=0)
     waits = (expected * m * a * np.where(alone, 0.0, shared)).sum(axis=0)
     activates = (expected * m * a / batch).sum(axis=0)
-    busy = mu * times.visit_time / (banks * n)
-    left = np.maximum(0.0, times.opening + n * timing.tCCD_L - n / a)
-    waits += parts.K_LEFT * mu * mu / n / banks * left**2 / 2 / (1 - busy)
     return own, waits, activates
 
 
@@ -253,8 +250,8 @@ def refreshed(timing: MemoryTiming, refresh: str, banks: int, reopen: float) -> 
     """Share of time that refresh leaves to a backlogged stream [1].
 
     All-bank: tRFC and the re-opening of the rows (`reopen` clocks) every tREFI. Per-bank: each bank is away for tRFCpb
-    plus `reopen` once per `banks` refreshes; the other banks fill most of the gap, so the loss is that of one bank in
-    `banks`.
+    plus `reopen` once per `banks` refreshes; the other banks fill most of the gap, so the loss is about that of one
+    bank in `banks` (`refresh.per_bank_share` looks closer, for a window).
     """
     if refresh == "all-bank":
         return float(refresh_availability(tRFC=timing.tRFC + reopen, tREFI=timing.tREFI))
@@ -283,8 +280,13 @@ def sustained_rate(
         alone = _alone(timing, stream, times, size, spread, np.array([float(window)]), times.data)
         alone = np.minimum(alone / _alone(timing, stream, times, size, spread, queued), 1 / rate / timing.tCCD_S)
         rate = rate * alone ** (1 - whole_visits(stream, spread, queued))
-    reopen = times.opening + timing.tRAS
-    return float(rate[0]) * refreshed(timing, refresh, size, reopen)
+    if refresh == "per-bank":
+        slots = float(rate[0] * np.interp(queued[0], q, curve.activates_per_request)) * times.activate_gap
+        return float(rate[0]) * per_bank_share(
+            timing, stream, size, window, curve.rate, outstanding, float(rate[0]) * timing.tCCD_S, min(slots, 1.0)
+        )  # fmt: skip
+    # A refresh of all banks waits for the row opened last: on average half of tRAS.
+    return float(rate[0]) * refreshed(timing, refresh, size, times.opening + timing.tRAS / 2)
 
 
 def open_loop_latency(

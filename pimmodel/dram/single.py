@@ -69,8 +69,8 @@ def single_stream_interval(
     [clock], t_turn clocks between columns of different direction [clock], p_v changes of direction per visit [1],
     T_act [clock]. Returns [clock].
 
-    Validity: S = 1, fewer requests at hand than half a visit has. Known error: 1.3 % (median), p90 9 %, worst 25 %,
-    43 streams of the domain with the window full. Source: the sequence of one visit, written out.
+    Validity: S = 1, fewer requests at hand than half a visit has. Known error: 1.3 % (median), p95 9 %, worst 25 %,
+    62 streams of the domain with the window full. Source: the sequence of one visit, written out.
     """
     turning = (1 - changes) * stall + changes * sp.Max(stall, turnaround - column_gap)
     visit = columns * wide

@@ -64,8 +64,10 @@ def test_bank_rate_is_the_root(jobs: float, banks: int, columns: float, cycle: f
 
 
 def test_openings_by_hand() -> None:
-    # Two requests gathered per row: cycles bring 4; 29 columns meet 1 + 28/4 (29 - 2)/(29 - 0.75) = 7.69 of them.
-    assert openings_per_visit(columns=29.0, row_backlog=2.0) == pytest.approx(7.69, abs=0.01)
+    # Two requests gathered per row: cycles bring 4; 29 columns meet 1 + 28/4 = 8 of them.
+    assert openings_per_visit(columns=29.0, row_backlog=2.0) == pytest.approx(8)
+    # 3 of 4 are there: cycles bring 6; 1 + 3/6 x 1/(0.7 x 4) = 1.18.
+    assert openings_per_visit(columns=4.0, row_backlog=3.0) == pytest.approx(1.18, abs=0.01)
     assert openings_per_visit(columns=29.0, row_backlog=0.5) == 29  # each request finds its row closed
     assert openings_per_visit(columns=4.0, row_backlog=5.0) == 1  # whole visits
 
