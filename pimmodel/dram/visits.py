@@ -77,7 +77,7 @@ def openings_per_visit(columns: Any, row_backlog: Any) -> Any:
 
     Symbols: n columns [1], x requests queued per row [1]. Returns [1].
 
-    Validity: at least two visits per bank. Known error of the activates per request: median below 1 %, p90 11 %, worst
+    Validity: at least two visits per bank. Known error: activates per request, median below 1 %, p90 11 %, worst
     60 % (191 streams of the domain that the activate slots limit). Source: cyclic service with even arrivals (as
     `queueing.shared_batch`); the step at 0.75 and the 0.7 of whole visits were read off such streams.
     """
