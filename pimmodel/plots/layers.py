@@ -30,15 +30,15 @@ def grouped(times: dict[str, Times], most: int) -> dict[str, Times]:
     """At most `most` groups of layers with the same sums.
 
     Layers that take no time are left out. Where more are left than `most`, those with the same beginning of a dotted
-    name ("layer1.0.conv1": "layer1.0", or "layer1") go together, as finely as fits; where that is not enough, the
-    shortest become one group at the end.
+    name ("layer1.0.conv1": "layer1.0", or "layer1") go together, as finely as fits; where that is not enough,
+    neighbours do, in runs of equal length ("n0 .. n12").
 
     Raises
     ------
-    PimModelError : `most` is less than 2.
+    PimModelError : `most` is less than 1.
     """
-    if most < 2:
-        raise PimModelError(f"most is {most}; allowed: 2 or more groups")
+    if most < 1:
+        raise PimModelError(f"most is {most}; allowed: 1 or more groups")
     busy = {name: parts for name, parts in times.items() if sum(parts.values()) > 0}
     deepest = max((name.count(".") + 1 for name in busy), default=1)
     for depth in range(deepest, 0, -1):
@@ -48,12 +48,16 @@ def grouped(times: dict[str, Times], most: int) -> dict[str, Times]:
             groups[label] = _added(groups.get(label), parts)
         if len(groups) <= most:
             return groups
-    kept = set(sorted(groups, key=lambda name: -sum(groups[name].values()))[: most - 1])
-    rest: Times | None = None
-    for name, parts in groups.items():
-        rest = rest if name in kept else _added(rest, parts)
-    assert rest is not None
-    return {name: parts for name, parts in groups.items() if name in kept} | {f"{len(groups) - len(kept)} others": rest}
+    names, runs = list(groups), {}
+    length = -(-len(names) // most)
+    for at in range(0, len(names), length):
+        run = names[at : at + length]
+        whole: Times | None = None
+        for name in run:
+            whole = _added(whole, groups[name])
+        assert whole is not None
+        runs[run[0] if len(run) == 1 else f"{short(run[0], 18)} .. {short(run[-1], 18)}"] = whole
+    return runs
 
 
 def _added(first: Times | None, second: Times) -> Times:
@@ -67,7 +71,7 @@ def layer_breakdown(estimate: Estimate, most: int = 32) -> Figure:
 
     Raises
     ------
-    PimModelError : `most` is less than 2.
+    PimModelError : `most` is less than 1.
     MissingExtraError : matplotlib is not there.
     """
     groups = grouped(layer_times(estimate), most)

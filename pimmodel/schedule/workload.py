@@ -107,6 +107,7 @@ class Workload:
             for shape, phase in zip(self.host_tasks.shapes, self.host_tasks.phases, strict=True)
         ]
         fits = np.array([part is not None for part in parts] + [True])[self.host_tasks.kernel_of]
+        fits &= ~self.conv | (self.table.channels >= chunks)  # channels of a layer on tokens are theirs, not its own
         if self.chunking == "in-kernel":
             time, memory, traffic = self._in_kernel(chunks)
         else:

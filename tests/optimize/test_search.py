@@ -14,6 +14,8 @@ from small_networks import chain, work_of
 import pimmodel as pm
 from pimmodel.errors import UnknownNameError
 from pimmodel.hardware.load import replace
+from pimmodel.network.network import NetworkBuilder
+from pimmodel.network.ops import Activation, Input, Linear
 from pimmodel.optimize.policies import SCHEDULED, copied_bytes, ideas, schedule_policy
 from pimmodel.optimize.search import optimize_plan
 from pimmodel.scenario import Policy
@@ -138,6 +140,17 @@ def test_a_plan_is_not_changed_by_other_policies() -> None:
     assert set(plan.policies) == {SERIAL}
     assert set(other.policies) == {COARSE[1]}
     assert changed(other, policies=plan.policies).policies == plan.policies
+
+
+def test_fully_connected_layers_on_tokens_have_no_more_chunks_than_channels() -> None:
+    """Channels of (2, 7, 7, 96) are its 7 rows, of which a layer of 384 features cannot make 8 chunks."""
+    b = NetworkBuilder("tokens")
+    x = b.add(Input((2, 7, 7, 96)), name="x")
+    b.add(Linear(96), b.add(Activation(), b.add(Linear(384), x, name="wide"), name="gelu"), name="narrow")
+    work = work_of(b.build(), V100)
+    found = optimize_plan(work)
+    assert (found.plan.chunks <= work.table.channels).all()
+    assert found.bound.time * (1 - 1e-9) <= found.schedule.makespan
 
 
 @settings(max_examples=8)
