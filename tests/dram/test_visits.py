@@ -66,6 +66,9 @@ def test_bank_rate_is_the_root(jobs: float, banks: int, columns: float, cycle: f
 def test_openings_by_hand() -> None:
     # Two requests gathered per row: cycles bring 4; 29 columns meet 1 + 28/4 = 8 of them.
     assert openings_per_visit(columns=29.0, row_backlog=2.0) == pytest.approx(8)
+    # One: as regular as the requests are, each opening serves two; the last of an odd number stays alone.
+    assert openings_per_visit(columns=6.0, row_backlog=1.0) == 3
+    assert openings_per_visit(columns=5.0, row_backlog=1.0) == 3
     # 3 of 4 are there: cycles bring 6; 1 + 3/6 x 1/(0.7 x 4) = 1.18.
     assert openings_per_visit(columns=4.0, row_backlog=3.0) == pytest.approx(1.18, abs=0.01)
     assert openings_per_visit(columns=29.0, row_backlog=0.5) == 29  # each request finds its row closed
