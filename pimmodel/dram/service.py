@@ -24,10 +24,10 @@ sub-streams arrive (neighbours in the round); that the window stops all sub-stre
 arrivals bursty; banks that stay overloaded longer than a visit; refresh (see `refreshed`).
 
 Known error against the reference simulator, 500 random streams of the documented domain (seed 7002; no constant was
-fitted to them, but a few served to check `visits.openings_per_visit`), refresh off:
-median 2.5 %, p95 13 %, worst 31 % at a random q; sustained with the window full: median 2.0 %, p95 11 %, worst 22 % (one
-direction 1.2, 7.6 and 16 %, mixed 2.6, 12 and 22 %). Worst where two or three sub-streams of wide or long visits meet in
-the same banks for the whole visit, and for short queues of them.
+fitted to them, but a few served to check `visits.openings_per_visit`), refresh off: median 2.5 %, p95 13 %, worst 31 %
+at a random q; sustained with the window full: median 2.0 %, p95 11 %, worst 22 % (one direction 1.2, 7.6 and 16 %,
+mixed 2.6, 12 and 22 %). Worst where two or three sub-streams of wide or long visits meet in the same banks for the
+whole visit, and for short queues of them.
 """
 
 from __future__ import annotations

@@ -67,8 +67,9 @@ def bank_rate(jobs: Any, banks: Any, visit_columns: Any, row_cycle_time: Any, re
 def openings_per_visit(columns: Any, row_backlog: Any) -> Any:
     r"""Openings of one row of a visit, when other visits in its bank close it in between.
 
-    .. math:: o = n - (n - \lceil n/2 \rceil)(k - 1)\ (k < 2),\quad
-              \min\Big(\lceil n/2 \rceil,\ 1 + \frac{n - 1}{k} \min\big(1, \tfrac{(n - x)^+}{0.7\,n}\big)\Big)\ (k \ge 2),
+    .. math:: o = n - (n - \lceil n/2 \rceil)(k - 1)\ (k < 2),\quad \text{else}
+
+    .. math:: o = \min\Big(\lceil n/2 \rceil,\ 1 + \frac{n - 1}{k} \min\big(1, \tfrac{(n - x)^+}{0.7\,n}\big)\Big),
 
     .. math:: k = \max\big(1, \min(1 + 12 (x - \tfrac34),\ \max(2, 2 x))\big)
 
