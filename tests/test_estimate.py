@@ -101,11 +101,11 @@ def test_a_bias_is_a_kernel_of_its_own() -> None:
     # Forward reads and writes y; the weight gradient sums dy. The data gradient has none.
     def one(bias: bool) -> Network:
         b = NetworkBuilder("one")
-        x = b.add(Conv(64, (1, 1), bias=False), b.add(Input((64, 64, 56, 56))), name="first")
+        x = b.add(Conv(64, (1, 1), bias=False), b.add(Input((80, 64, 56, 56))), name="first")
         b.add(Conv(64, (3, 3), padding=(1, 1, 1, 1), bias=bias), x, name="conv")
         return b.build()
 
-    y = 64 * 64 * 56 * 56 * 4
+    y = 80 * 64 * 56 * 56 * 4  # 196 blocks of 1024 elements for each of 80 SMs
     bandwidth = PEAK_BANDWIDTH * AVAILABLE
     for name, extra in (
         ("FP(conv)", 2 * y / bandwidth + LAUNCH),

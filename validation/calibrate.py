@@ -15,7 +15,7 @@ from pimmodel.roofline.conv import ConvKernels, Matrix, conv_kernels
 from .measurements import KernelTime
 
 Floats = NDArray[np.float64]
-_STEPS = (0.25, -0.15)  # edges of the first and second starting simplex, in natural logarithms
+_STEPS = (0.25, -0.15, 0.1)  # edges of one starting simplex after the other, in natural logarithms
 _ITERATIONS = 500
 
 
@@ -57,7 +57,7 @@ def calibrate(times: Sequence[KernelTime], gpu: Gpu, bandwidth: float,
     """Constants that make mean plus median of |ln(modelled / measured)| least, precisions weighing the same.
 
     Rows 0, 2, 4 ... of the file are fitted, the others held out. Nelder-Mead from the GPU's present constants,
-    and once more from what that finds: a simplex that has shrunk in a valley of two constants spreads again.
+    and twice more from what that finds: a simplex that has shrunk in a valley of two constants spreads again.
     """
     from scipy.optimize import minimize
 

@@ -15,8 +15,9 @@ from pimmodel.hardware.load import list_descriptions, load_description, load_sys
 from pimmodel.hardware.system import System
 from pimmodel.load import load_network
 from pimmodel.network.training import Precision
-from pimmodel.roofline.conv import ALGORITHMS, PHASES
+from pimmodel.roofline.conv import ALGORITHMS
 from pimmodel.roofline.host import host_bandwidth
+from pimmodel.roofline.products import PHASES
 from pimmodel.step import estimate
 
 from .calibrate import kernels_of

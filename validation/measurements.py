@@ -20,7 +20,8 @@ from typing import Any, Generic, TypeVar
 
 from pimmodel.errors import PimModelError
 from pimmodel.network.conv_shape import ConvShape
-from pimmodel.roofline.conv import Matrix, Phase
+from pimmodel.roofline.conv import Matrix
+from pimmodel.roofline.products import Phase
 
 T = TypeVar("T")
 

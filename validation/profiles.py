@@ -2,15 +2,14 @@
 
 A profile names layers in the words of PyTorch and gives the bytes of each output; image sizes follow from these (square
 images). What the tables say of their own measuring is taken into account: a fixed time in every forward figure, and
-in-place Adds that are not timed themselves. An Add's kernel shows in the layer after it; so does, backward, the sum
-of the two gradients where its output forks, as it does in a residual network.
+kernels that show in another line's time (:mod:`pimmodel.validation.unlisted`).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +17,16 @@ import numpy as np
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.network.conv_shape import ConvShape
-from pimmodel.roofline.conv import Phase, conv_kernels
+from pimmodel.roofline.conv import conv_kernels
+from pimmodel.roofline.products import Phase
 from pimmodel.roofline.streams import BLOCK_ELEMENTS, stream_time
 
 from .measurements import LayerTime, Table
+from .unlisted import Range, Unlisted, unlisted_kernels
 
+# PCI Express 3.0, 16 lanes of 8 GT/s, 128 of 130 bits, packets of 256 B with 24 B around them: what is left for data of
+# 15.75 GB/s. No transfer of images from the host is faster [B/s].
+HOST_LINK = 14.4e9
 FORWARD_OVERHEAD = 0.30e-3  # fixed time in each forward figure [s]; README of the tables
 CLASSES = {"CONV": ("Conv2d", "Linear"), "BN": ("BatchNorm2d",), "ReLU": ("ReLU",)}
 _FP32 = 4
@@ -54,23 +58,49 @@ def profiled_layers(layers: Sequence[LayerTime], gpu: Gpu, bandwidth: float) -> 
     """
     kinds = {op: kind for kind, ops in CLASSES.items() for op in ops}
     found: Table[ProfiledLayer] = Table()
-    before: LayerTime | None = None
-    for layer in layers:
-        previous = before.op if before is not None and before.network == layer.network else ""
-        before = layer
+    for layer, unlisted in _with_unlisted(layers):
         if layer.op not in kinds:
             continue
         try:
             if kinds[layer.op] == "CONV":
-                modelled = _conv(layer, gpu, bandwidth, first=previous in ("", "Input"))
+                modelled = _conv(layer, gpu, bandwidth, first=unlisted.first)
             else:
-                modelled = _stream(layer, gpu, bandwidth, after_add=previous == "Add")
+                modelled = _stream(layer, gpu, bandwidth)
         except PimModelError as error:
             found.skipped.append(f"data row {layer.row + 1}: {error}; line skipped")
             continue
+        forward, backward = (
+            time + _elementwise(gpu, bandwidth, moved)
+            for time, moved in zip(modelled, (unlisted.forward, unlisted.backward), strict=True)
+        )
+        modelled = forward + unlisted.images / HOST_LINK, backward
         measured = max(layer.forward - FORWARD_OVERHEAD, 0.0), layer.backward
         found.rows.append(ProfiledLayer(layer.network, kinds[layer.op], layer.layer, measured, modelled))
     return found
+
+
+def _with_unlisted(layers: Sequence[LayerTime]) -> Iterator[tuple[LayerTime, Unlisted]]:
+    """Every layer with the kernels that show in its time, network by network."""
+    for network in dict.fromkeys(one.network for one in layers):
+        lines = [one for one in layers if one.network == network]
+        yield from zip(lines, unlisted_kernels(lines, [_read_range(one) for one in lines]), strict=True)
+
+
+def _read_range(layer: LayerTime) -> Range | None:
+    """Least and most bytes of a CONV's input: up to a stride of rows and columns may be left out at its edges [B]."""
+    if layer.op != "Conv2d":
+        return None
+    try:
+        s = conv_shape_of(layer)
+    except PimModelError:
+        return None
+    least, most = (s.h * s.w, (s.h + s.stride_h - 1) * (s.w + s.stride_w - 1))
+    return _FP32 * s.n * s.c * least, _FP32 * s.n * s.c * most
+
+
+def _elementwise(gpu: Gpu, bandwidth: float, moved: Sequence[float]) -> float:
+    """Time of elementwise kernels, each of which moves so many bytes, three tensors or two [s]."""
+    return sum(_passes(gpu, bandwidth, [one], one / _FP32 / BLOCK_ELEMENTS) for one in moved)
 
 
 def _conv(layer: LayerTime, gpu: Gpu, bandwidth: float, *, first: bool) -> tuple[float, float]:
@@ -118,8 +148,8 @@ def _odd(layer: LayerTime) -> PimModelError:
     return PimModelError(f"layer '{layer.layer}' of {layer.network} is not as PyTorch prints it")
 
 
-def _stream(layer: LayerTime, gpu: Gpu, bandwidth: float, *, after_add: bool) -> tuple[float, float]:
-    """Batch norm: x; x, y forward and x, dy; x, dy, dx backward. ReLU: x, y and y, dy, dx. Add: operands, result."""
+def _stream(layer: LayerTime, gpu: Gpu, bandwidth: float) -> tuple[float, float]:
+    """Batch norm: x; x, y forward and x, dy; x, dy, dx backward. ReLU: x, y and y, dy, dx."""
     one = layer.activation_bytes
     if layer.op in CLASSES["BN"]:
         norm = _NORM.match(layer.layer)
@@ -129,8 +159,7 @@ def _stream(layer: LayerTime, gpu: Gpu, bandwidth: float, *, after_add: bool) ->
         return tuple(_passes(gpu, reached, [tensors * one for tensors in passes], int(norm[1]))
                      for passes in ((1, 2), (2, 3)))  # type: ignore[return-value]  # fmt: skip
     blocks = one / _FP32 / BLOCK_ELEMENTS
-    added = [3 * one] if after_add else []
-    return _passes(gpu, bandwidth, [2 * one, *added], blocks), _passes(gpu, bandwidth, [3 * one, *added], blocks)
+    return _passes(gpu, bandwidth, [2 * one], blocks), _passes(gpu, bandwidth, [3 * one], blocks)
 
 
 def _passes(gpu: Gpu, bandwidth: float, traffic: Sequence[float], blocks: float) -> float:

@@ -36,17 +36,19 @@ class KernelConstants(BaseModel):
         "fitted: `pimmodel calibrate` on rows 0, 2, 4 ... of the V100 measurements of baidu-research/DeepBench"
     )
 
-    arithmetic_efficiency: Share = Field(default=0.916, description="share of peak that an endless tile reaches")
-    dram_efficiency: Share = Field(default=0.879, description="share of the DRAM bandwidth that a long stream gets")
+    arithmetic_efficiency: Share = Field(default=0.912, description="share of peak that an endless tile reaches")
+    dram_efficiency: Share = Field(default=0.93, description="share of the DRAM bandwidth that a long stream gets")
     tile_overhead: Factor = Field(
-        default=3.02, description="elements of tile edge whose load costs as much as an element's arithmetic"
+        default=2.59, description="elements of tile edge whose load costs as much as an element's arithmetic"
     )
-    wave_latency: Factor = Field(default=5020.0, description="core clocks to fill and drain one wave of tiles")
+    wave_latency: Factor = Field(default=5350.0, description="core clocks to fill and drain one wave of tiles")
     winograd_traffic: Factor = Field(
-        default=0.453, description="share of the Winograd transforms' tensors that goes to DRAM"
+        default=0.434, description="share of the Winograd transforms' tensors that goes to DRAM"
     )
-    launch_factor: Factor = Field(default=1.26, description="time per kernel over the GPU's launch overhead")
-    pointwise_gradient: Factor = Field(default=1.31, description="slowdown of fp32 weight gradients of 1 x 1 filters")
+    launch_factor: Factor = Field(default=1.53, description="time per kernel over the GPU's launch overhead")
+    compiled_kernel: Factor = Field(
+        default=1.26, description="slowdown of fp32 kernels compiled from C++ over those scheduled by hand"
+    )
 
 
 class Gpu(Description):

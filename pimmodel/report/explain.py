@@ -151,7 +151,8 @@ def _streams(step: Step, index: int) -> Explained:
     """A non-CONV task on the GPU: one kernel per pass."""
     tasks, gpu = step.host_tasks, step.system.gpu
     mine = tasks.owner == index
-    busy = np.minimum(1.0, tasks.blocks[mine] / gpu.sm_count)
+    each = tasks.blocks[mine] / gpu.sm_count  # blocks of an SM on average; of the busiest one, the next whole number
+    busy = each / np.ceil(each)
     reached = host_bandwidth(step.system) * np.where(tasks.reduces[mine], gpu.kernels.dram_efficiency, 1.0)
     formulas = _stream_formulas(step, index)
     bounds = {

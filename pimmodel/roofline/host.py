@@ -13,11 +13,12 @@ from pimmodel.dram.refresh import stream_availability
 from pimmodel.hardware.system import System
 from pimmodel.network.conv_shape import ConvShape
 from pimmodel.network.training import ELEMENT_BYTES, Precision, Task
-from pimmodel.roofline.conv import ConvKernels, Phase, conv_kernels
+from pimmodel.roofline.conv import ConvKernels, conv_kernels
+from pimmodel.roofline.products import Phase
 from pimmodel.roofline.streams import BLOCK_ELEMENTS, stream_time
 
 Floats = NDArray[np.float64]
-_PER_CHANNEL = ("BatchNorm",)  # layers whose kernels give a channel to a block
+_PER_CHANNEL = ("BatchNorm",)  # layers whose kernels give a channel to a block, where channels do not come last
 _REDUCING = (
     "BatchNorm",
     "GroupNorm",
@@ -78,6 +79,7 @@ def host_tasks(tasks: Sequence[Task], precision: Precision) -> HostTasks:
     """Kernels that the host would run for T tasks of a training step.
 
     `precision` decides which units do the arithmetic of CONV and fully connected layers; all else is fp32 arithmetic.
+    It decides the layout too (see `host_work`): with channels last, a batch norm's blocks are pixels, not channels.
     """
     distinct: dict[tuple[Phase, ConvShape], int] = {}
     kernel_of = np.full(len(tasks), -1)
@@ -86,7 +88,7 @@ def host_tasks(tasks: Sequence[Task], precision: Precision) -> HostTasks:
             key = cast(Phase, task.phase), task.shape
             kernel_of[index] = distinct.setdefault(key, len(distinct))
     size = ELEMENT_BYTES[precision]
-    listed = [(index, *kernel) for index, task in enumerate(tasks) for kernel in _streams_of(task, size)]
+    listed = [(index, *kernel) for index, task in enumerate(tasks) for kernel in _streams_of(task, size, precision)]
     owner, moved, operations, blocks, reduces = np.array(listed, dtype=float).reshape(-1, 5).T
     return HostTasks(
         precision, tuple(shape for _, shape in distinct), tuple(phase for phase, _ in distinct), kernel_of,
@@ -94,7 +96,7 @@ def host_tasks(tasks: Sequence[Task], precision: Precision) -> HostTasks:
     )  # fmt: skip
 
 
-def _streams_of(task: Task, size: int) -> list[tuple[float, float, float, bool]]:
+def _streams_of(task: Task, size: int, precision: Precision) -> list[tuple[float, float, float, bool]]:
     """Of each streaming kernel of a task: bytes moved, arithmetic operations, thread blocks, whether it reduces."""
     if task.shape is not None:
         if not task.shape.bias or task.phase == "DX":
@@ -106,7 +108,7 @@ def _streams_of(task: Task, size: int) -> list[tuple[float, float, float, bool]]
     reduces = task.op.kind in _REDUCING and task.phase in ("FWD", "BWD")
     for one in task.passes:
         largest = max(operand.elements for operand in (*one.reads, *one.writes))
-        per_channel = task.op.kind in _PER_CHANNEL and reduces
+        per_channel = task.op.kind in _PER_CHANNEL and reduces and precision != "fp16"
         blocks = task.channels if per_channel else max(1.0, largest / BLOCK_ELEMENTS)
         found.append((one.bytes_read + one.bytes_written, one.operations, blocks, reduces))
     return found

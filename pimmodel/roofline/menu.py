@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.network.conv_shape import ConvShape
-from pimmodel.roofline.conv import ALGORITHMS, Matrix, Phase, all_kernels, with_more_traffic
+from pimmodel.roofline.conv import ALGORITHMS, Matrix, all_kernels, with_more_traffic
+from pimmodel.roofline.products import Phase
 from pimmodel.roofline.tiles import kernel_time, memory_time
 
 Floats = NDArray[np.float64]

@@ -26,8 +26,8 @@ from pimmodel.hardware.system import System
 from pimmodel.network.conv_shape import ConvShape
 from pimmodel.network.training import ELEMENT_BYTES, Precision, Task
 from pimmodel.pim.tasks import Signature, pim_times, signature
-from pimmodel.roofline.conv import Phase
 from pimmodel.roofline.host import HostTasks, HostWork, host_bandwidth, host_tasks, host_work
+from pimmodel.roofline.products import Phase
 from pimmodel.schedule.tasks import Bools, Floats, Ints, TaskTable, task_table
 from pimmodel.sharing.pairs import near_share, request_rate
 

@@ -67,7 +67,7 @@ def test_sharing_goes_with_the_work_that_follows() -> None:
 def test_text_and_document() -> None:
     parts = explain(STEP, "layer1.0.bn1")
     text = explanation_text(parts)
-    assert "stream_time = launch + Max(traffic/bandwidth" in text
+    assert "stream_time = launch + sms*ceiling(blocks/sms)*Max(traffic/bandwidth" in text
     assert "bandwidth: DRAM bandwidth [B/s]" in text
     document = json.loads(json.dumps(explanation_dict(STEP, "layer1.0.bn1", parts), allow_nan=False))
     assert document["schema"] == "pimmodel/explanation/1"

@@ -124,17 +124,32 @@ def gemms(
             menu, step, tensor, peak = library.TENSOR_TILES, 32, True, tensor_peak
         elif precision == "fp16":
             inputs, menu = up(inputs, 4), library.HALF_LANE_TILES
-    met = math.ceil(s.s / s.stride_w) * s.r / s.stride_h  # products of a filter that meet an output
-    rows, cols, depth = {
-        "FP": (s.n * s.p * s.q, outputs, inputs * s.r * s.s),
-        "DX": (s.n * s.h * s.w, inputs, outputs * met),
-        "DW": (inputs * s.r * s.s, outputs, s.n * s.p * s.q),
-    }[phase]
-    first, second, result = tensors(s, phase, element)
     launch = constants.launch_factor * gpu.launch_overhead
+    lanes = precision != "fp16" and not tensor
+    strided = phase == "DX" and s.stride_h * s.stride_w > 1
+    pointwise = s.r * s.s == 1
+    dense = pointwise and s.h * s.w == 1  # fully connected: no images to sum one by one
+    met = math.ceil(s.s / s.stride_w) * s.r / s.stride_h  # products of a filter that meet an output
+    rows, cols, depth, groups = {
+        "FP": (s.n * s.p * s.q, outputs, inputs * s.r * s.s, s.groups),
+        "DX": (s.n * s.h * s.w, inputs, outputs * met, s.groups),
+        "DW": (inputs * s.r * s.s, outputs, s.n * s.p * s.q, s.groups),
+    }[phase]
+    if strided and (lanes or pointwise):
+        # A pixel's place within the stride decides which taps of the filter reach it: a product for each place.
+        places = [(i, j) for i in range(s.stride_h) for j in range(s.stride_w) if i < s.r and j < s.s]
+        rows = s.n * len(range(0, s.h, s.stride_h)) * len(range(0, s.w, s.stride_w))
+        depth, groups = outputs * s.r * s.s / len(places), s.groups * len(places)
+    if phase == "DW" and lanes:
+        if not dense:
+            depth = s.n * up(s.p * s.q, library.IMAGE_STEP)  # no step of a sum has pixels of two images
+        menu = library.GRADIENT_TILES
+    first, second, result = tensors(s, phase, element)
     found = []
     for tile in menu:
         if tensor and phase == "DX" and not tile.wide:
+            continue
+        if phase == "DW" and lanes and pointwise and not dense and tile != library.POINTWISE_GRADIENT:
             continue
         for splits in library.SPLITS:
             may_split = phase == "DW" or (phase == "FP" and tensor)
@@ -143,20 +158,22 @@ def gemms(
             overhead = constants.tile_overhead
             if tensor:
                 overhead *= peak / gpu.fp32_peak * element / 4
-            count = math.ceil(rows / tile.m) * math.ceil(cols / tile.n) * splits * s.groups
+            count = math.ceil(rows / tile.m) * math.ceil(cols / tile.n) * splits * groups
             compute = busy(count, tile.m, tile.n, step * steps_of(depth, splits, step), tile.resident, gpu.sm_count,
                            peak, gpu, overhead)  # fmt: skip
-            if phase == "DW" and s.r * s.s == 1 and precision == "fp32":
-                compute *= constants.pointwise_gradient
-            compute += split(rows, cols, s.groups, splits, bandwidth, launch)
+            if lanes and (strided or tile.compiled):
+                compute *= constants.compiled_kernel
+            compute += split(rows, cols, groups, splits, bandwidth, launch)
             moved = dram(
                 first, second, result, math.ceil(cols / tile.n), count, tile.resident * gpu.sm_count, gpu.l2_size
             )
             close = near(first, second, result, rows, cols, tile.m, tile.n)
             time = math.hypot(compute, max(moved / bandwidth, close / gpu.l2_bandwidth))
-            time += (2 if tensor and phase != "FP" else 1) * launch
-            if phase == "DX" and precision == "fp32" and s.stride_h * s.stride_w > 1:
-                time += result / bandwidth + launch
+            # One more kernel: turned filters, converted sums, or the offsets of a weight gradient on the lanes.
+            time += (2 if (tensor and phase != "FP") or (lanes and phase == "DW" and not dense) else 1) * launch
+            if strided and lanes:
+                time += 2 * result / bandwidth + launch  # cleared, and its sectors read again for rows with gaps
+                moved += 2 * result
             found.append(Kernel("implicit_gemm", time, moved, tensor))
     return found
 

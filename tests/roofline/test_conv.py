@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pimmodel.hardware.gpu import Gpu, KernelConstants
 from pimmodel.hardware.load import load_gpu
 from pimmodel.network.conv_shape import ConvShape
-from pimmodel.roofline.conv import ALGORITHMS, BOUNDS, PHASES, ConvKernels, Matrix, Phase, conv_kernels
+from pimmodel.roofline.conv import ALGORITHMS, BOUNDS, ConvKernels, Matrix, conv_kernels
+from pimmodel.roofline.products import PHASES, Phase
 
 GPUS = {name: load_gpu(name) for name in ("v100", "p100", "a100", "gtx1080ti", "t4")}
 V100 = GPUS["v100"]
@@ -108,7 +109,7 @@ def test_one_kernel_by_hand() -> None:
     """A fully connected layer, forward, N 128, C 1024, K 1024, fp32, on constants that are easy to reckon with."""
     gpu = V100.model_copy(update={"kernels": KernelConstants(
         arithmetic_efficiency=0.5, dram_efficiency=0.5, tile_overhead=32, wave_latency=1530, winograd_traffic=1,
-        launch_factor=1, pointwise_gradient=1,
+        launch_factor=1, compiled_kernel=1,
     )})  # fmt: skip
     # Tiles of 128 x 32: 32 of them, one turn of the 80 SMs. 1024 products: 2 x 128 x 32 x 1024 = 8388608 FLOP at half
     # of an SM's 2 x 64 x 1.53 GHz = 195.84 GFLOP/s: 85.669 us; loads 32 (1/128 + 1/32) = 1.25 of that more; 1530
@@ -126,6 +127,21 @@ def test_one_kernel_by_hand() -> None:
     assert chosen["intensity"] == pytest.approx(2 * 128 * 1024 * 1024 / moved)
     assert chosen["idle_share"] == pytest.approx(1 - moved / 400e9 / time)
     assert chosen["bound"] == "math"
+
+
+def test_weight_gradient_of_a_fully_connected_layer_by_hand() -> None:
+    """N 128, C 1024, K 1024, fp32, on the same constants: a plain matrix product over the batch."""
+    gpu = V100.model_copy(update={"kernels": KernelConstants(
+        arithmetic_efficiency=0.5, dram_efficiency=0.5, tile_overhead=32, wave_latency=1530, winograd_traffic=1,
+        launch_factor=1, compiled_kernel=1,
+    )})  # fmt: skip
+    # Tiles of 128 x 128: 64 of them, one turn. 128 products: 2 x 128 x 128 x 128 = 4194304 FLOP at 97.92 GFLOP/s: 42.8
+    # us; loads 32 (1/128 + 1/128) = 0.5 of that more; 1 us. Tiles of 64 x 128 take two turns of 21.4 x 1.75 us.
+    compute = 4194304 / (0.5 * 195.84e9) * 1.5 + 1e-6
+    # Inputs and output gradients of 0.5 MiB, 4 MiB of weight gradients, at 400 GB/s; one launch.
+    chosen = one(ConvShape(128, 1024, 1, 1, 1024, 1, 1), "DW", gpu, 800e9)
+    assert chosen["time"] == pytest.approx(math.hypot(compute, 5 * 2**20 / 400e9) + 3e-6, rel=1e-9, abs=0)
+    assert (chosen["tile_m"], chosen["tile_n"], chosen["splits"]) == (128, 128, 1)
 
 
 # ---------------------------------------------------------------------- which algorithm

@@ -216,8 +216,9 @@ def test_stream_time(
 ) -> None:
     got = stream_time(traffic=traffic, bandwidth=bandwidth, operations=operations, operation_rate=rate, blocks=blocks,
                       sms=sms, launch=launch)  # fmt: skip
-    whole = max(traffic / bandwidth, operations / rate)
-    assert got == same((whole if blocks >= sms else whole * sms / blocks) + launch)
+    # Each block takes as long as its part would on one SM, and the busiest SM has the most blocks.
+    one = max(traffic / bandwidth, operations / rate) * sms / blocks
+    assert got == same(one * math.ceil(blocks / sms) + launch)
 
 
 def test_stream_time_by_hand() -> None:
@@ -226,3 +227,5 @@ def test_stream_time_by_hand() -> None:
     assert stream_time(operations=50, blocks=20, **values) == 41
     assert stream_time(operations=50, blocks=80, **values) == 11
     assert stream_time(operations=200, blocks=8000, **values) == 21
+    # 100 blocks are two on 20 SMs and one on the others: as long as 160 would take, 1.6 times 10 s.
+    assert stream_time(operations=50, blocks=100, **values) == 17

@@ -23,7 +23,7 @@ V100 = pm.load_system("v100-bankgroup-pim")
 BANDWIDTH = host_bandwidth(V100)
 OTHER = KernelConstants(
     arithmetic_efficiency=0.8, dram_efficiency=0.75, tile_overhead=5.0, wave_latency=7000.0, winograd_traffic=0.6,
-    launch_factor=1.6, pointwise_gradient=1.1,
+    launch_factor=1.6, compiled_kernel=1.1,
 )  # fmt: skip
 
 

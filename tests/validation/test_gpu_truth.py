@@ -36,7 +36,7 @@ def test_at_most_eight_constants_for_all_gpus() -> None:
 @pytest.mark.parametrize(
     ("precision", "median", "mean"),
     [
-        ("fp32", 0.11, 0.18),  # target 10 % and 18 %: the median is missed by 0.7 points
+        ("fp32", 0.10, 0.18),
         ("fp16", 0.15, 0.25),
     ],
 )
@@ -69,8 +69,8 @@ def test_passes_and_filters_add_up(precision: str) -> None:
         ("vgg16, CONV", 0.12),
         ("vgg16, ReLU", 0.12),
         ("inception_v3, BN", 0.12),
-        ("inception_v3, CONV", 0.21),  # target 12 %, missed: see the README
-        ("inception_v3, ReLU", 0.31),  # target 12 %, missed: see the README
+        ("inception_v3, ReLU", 0.12),
+        ("inception_v3, CONV", 0.125),  # target 12 %, missed by 0.3 points: see the README
     ],
 )
 def test_profiled_networks(quantity: str, limit: float) -> None:
@@ -147,13 +147,27 @@ def test_unfitted_kernels_of_another_gpu_have_a_target_of_their_own() -> None:
 
 def test_measured_times_of_profiles_lose_the_stated_overhead() -> None:
     system = system_of("v100")
-    relu = LayerTime("net", 1, "ReLU", "ReLU()", 1.3e-3, 2e-3, 4e8)
-    added = [LayerTime("net", 1, "Add", "Add", 0, 0, 4e8), relu]
+    size = 80 * 1000 * 4096  # whole blocks of 1024 elements of 4 B, the same number on each of 80 SMs [B]
+    relu = LayerTime("net", 1, "ReLU", "ReLU()", 1.3e-3, 2e-3, size)
+    added = [LayerTime("net", 1, "Add", "Add", 0, 0, size), relu]
     (alone,) = profiled_layers([relu], system.gpu, host_bandwidth(system)).rows
     (behind,) = profiled_layers(added, system.gpu, host_bandwidth(system)).rows
     assert alone.measured == pytest.approx((1.0e-3, 2e-3))  # README of the tables: 0.30 ms in each forward figure
-    # x, y forward; y, dy, dx backward: 2 and 3 tensors of 400 MB; an Add before it, three more, one launch each.
+    # x, y forward; y, dy, dx backward: 2 and 3 tensors; an Add before it, three more and a launch, forward alone.
     launch = system.gpu.launch_overhead * system.gpu.kernels.launch_factor
-    tensor = 4e8 / host_bandwidth(system)
+    tensor = size / host_bandwidth(system)
     assert alone.modelled == pytest.approx((2 * tensor + launch, 3 * tensor + launch))
-    assert behind.modelled == pytest.approx((5 * tensor + 2 * launch, 6 * tensor + 2 * launch))
+    assert behind.modelled == pytest.approx((5 * tensor + 2 * launch, 3 * tensor + launch))
+
+
+def test_first_conv_waits_for_its_images() -> None:
+    system = system_of("v100")
+    images = LayerTime("net", 8, "Input", "Input", 9e-3, 0, 4 * 8 * 3 * 64 * 64)
+    conv = LayerTime("net", 8, "Conv2d", "Conv2d(3, 16, kernel_size=(1, 1), stride=(1, 1), bias=False)", 1e-3, 1e-3,
+                     4 * 8 * 16 * 64 * 64)  # fmt: skip
+    (alone,), (waiting,) = (
+        profiled_layers(lines, system.gpu, host_bandwidth(system)).rows for lines in ([conv], [images, conv])
+    )
+    # 393216 B at the 14.4 GB/s that PCI Express 3.0 x16 has at best: 27.3 us. No data gradient of images in either.
+    assert waiting.modelled[0] - alone.modelled[0] == pytest.approx(27.3e-6, rel=1e-3)
+    assert waiting.modelled[1] == alone.modelled[1]
