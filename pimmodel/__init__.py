@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    import inspect
+
     from pimmodel.errors import PimModelError
     from pimmodel.hardware.load import load_system
     from pimmodel.load import load_network
@@ -51,17 +53,34 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'pimmodel' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    globals()[name] = _function(name)
+    return globals()[name]
+
+
+def _function(name: str) -> Any:
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+class _CallablePackage(ModuleType):
+    """A subpackage with the name of a function of the package, such as `optimize`: a call is a call of the function."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return _function(self.__name__.rpartition(".")[2])(*arguments, **named)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        import inspect
+
+        return inspect.signature(_function(self.__name__.rpartition(".")[2]))
 
 
 class _Facade(ModuleType):
-    """The package as users see it: the import of a subpackage `optimize` does not hide the function `optimize`."""
+    """The package as users see it: the import of a subpackage does not take the function of its name away."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
+        if name in _HOMES and isinstance(value, ModuleType):
+            value.__class__ = _CallablePackage
+        super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Facade

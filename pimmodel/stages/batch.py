@@ -13,16 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pimmodel.roofline.menu import KernelMenu
+from pimmodel.roofline.menu import KernelMenu, Rates
 from pimmodel.schedule.tasks import Floats, Ints
 from pimmodel.sharing.pairs import WRITE_STEPS
 from pimmodel.stages.compiled import compiled
 from pimmodel.stages.envelope import node_pairs
-from pimmodel.stages.host import HostSide, HostTimes, menu_of
+from pimmodel.stages.host import HostSide, HostTimes, fastest, menu_of, reciprocals
 from pimmodel.stages.model import StageModel
 from pimmodel.stages.progress import NODES, Mix
+from pimmodel.stages.room import Room
 
-BLOCK = 1024  # designs worked on at once: their arrays fit into a core's cache
+BLOCK = 1024  # designs worked on at once
+CACHED = 256  # of these at once in a core's cache
 _MISSING = -1.0
 
 
@@ -47,7 +49,9 @@ class StageBatch:
         self._lock = threading.Lock()
         self._lists = _Lists(self)
 
-    def times(self, side: HostSide, thresholds: Ints | None = None, pairs: Ints | None = None) -> Floats:
+    def times(
+        self, side: HostSide, thresholds: Ints | None = None, pairs: Ints | None = None, room: Room | None = None
+    ) -> Floats:
         """Time of the step at N designs, shape (N,) [s].
 
         Parameters
@@ -55,18 +59,22 @@ class StageBatch:
         side : of the host, from `host`
         thresholds : place in the table's grid of the pair that all stages of a design have, shape (N,) [1]
         pairs : or that each stage has in all designs, shape (K,) [1]. With neither, every stage has the best
+        room : to work in
         """
+        room = room or Room()
         total = np.empty(side.time.shape[1])
         none = np.zeros(1, dtype=np.int64)
         if thresholds is not None:
-            self._given(side, thresholds, none, thresholds, total)
+            self._given(side, thresholds, none, thresholds, total, room)
         elif pairs is not None:
-            self._given(side, none, pairs, pairs, total)
+            self._given(side, none, pairs, pairs, total, room)
         else:
             self._best(side, total)
         return total
 
-    def _given(self, side: HostSide, thresholds: Ints, pairs: Ints, used: Ints, total: Floats) -> None:
+    def _given(
+        self, side: HostSide, thresholds: Ints, pairs: Ints, used: Ints, total: Floats, room: Room
+    ) -> None:  # fmt: skip
         """`times` at the thresholds `used`: `thresholds` per design, shape (N,), or `pairs` per stage, shape (K,)."""
         count, by_design = len(total), used is thresholds
         self._admit(np.unique(used))
@@ -75,18 +83,60 @@ class StageBatch:
             both = now.at(thresholds) if by_design else np.zeros(count, dtype=np.int64)
             beside = self._same if by_design else self._beside(now.at(pairs))
             pair_item, pair_mix, pair_thresholds, stage_pair, stage_update = beside
-            capacity, cost = (np.empty((len(pair_item), count)) for _ in range(2))
+            capacity, cost = (room.array(name, (len(pair_item), count)) for name in ("capacity", "cost"))
             least: Any = self.loops["progress_side"](
-                pair_item, pair_mix, pair_thresholds, both, side.share, side.node, side.way, now.cells, now.table,
-                side.time, *np.empty((2, count)), capacity, cost,
+                self.host.one_share, pair_item, pair_mix, pair_thresholds, both, side.share, side.node, side.way,
+                now.cells, now.table, side.time, *room.array("progress", (2, count)), capacity, cost,
             )  # fmt: skip
             if least >= 0:
                 break
             self._fill(self._needed(side, pair_item, pair_mix))
         self.loops["step_side"](
             self.host.kind_of, stage_pair, stage_update, *self._stages, side.time, capacity, cost,
-            *np.empty((4, count)), total,
+            *room.array("recurrence", (4, count)), total,
         )  # fmt: skip
+
+    def from_rates(self, rates: Rates, thresholds: Ints, room: Room) -> Floats:
+        """`times` at N designs from their rates alone, faster: nothing of the host's side is kept.
+
+        Parameters
+        ----------
+        rates : of N designs, at least `CACHED`
+        thresholds : as for `times`, shape (N,) [1]
+        room : to work in
+        """
+        self._admit(np.unique(thresholds))
+        now, columns = self._progress, reciprocals(rates)
+        count, menu, kinds, pairs = len(columns[0]), self.menu, len(self.host.kinds), len(self._same[0])
+        total = np.empty(count)
+        nothing = room.array("nothing", (CACHED,), np.int64)
+        nothing[:] = self.host.no_kernel
+        one, integers = (CACHED,), ((len(menu), CACHED), np.int64)
+        works = (
+            *(room.array(f"kernel {name}", one) for name in "ab"), room.array("kernel time", (len(menu), CACHED)),
+            room.array("kernel place", *integers), nothing, room.array("host work", one),
+            room.array("stages time", (kinds, CACHED)), room.array("stages node", (kinds, CACHED), np.int32),
+            room.array("stages way", (kinds, CACHED)), room.array("stages share", (kinds, CACHED), np.int32),
+            *(room.array(f"progress {name}", one) for name in "ab"),
+            *(room.array(name, (pairs, CACHED)) for name in ("capacity", "cost")),
+            *(room.array(f"recurrence {name}", one) for name in "abcd"),
+        )  # fmt: skip
+        stages = (self.host.kind_of, *self._stages, self.host.one_share)
+        least: Any = self.loops["given_side"](
+            CACHED, (*columns, columns[0] * self.host.per_clock),
+            (menu.first, menu.on_clock, menu.on_tensor, menu.split_bytes, menu.split_launches, menu.streamed, menu.near,
+             menu.apart_bytes, menu.apart_launches, menu.kernels),
+            self.host.arguments, self.host.limits, self._same, stages, now.cells, now.table,
+            now.at(thresholds), works, total,
+        )  # fmt: skip
+        if least >= 0:
+            return total
+        for begin in range(0, count, BLOCK):
+            part = slice(begin, begin + BLOCK)
+            some = Rates(*(1 / one[part] for one in columns[:4]), columns[4][part])
+            side = self.host.at(fastest(menu, some, room), room, "stages")
+            total[part] = self.times(side, thresholds[part], room=room)
+        return total
 
     def _admit(self, wanted: Ints) -> None:
         """Make room for threshold pairs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from pimmodel.sharing.pairs import LEAST_RATE, WRITE_STEPS, near_share
 from pimmodel.stages.compiled import compiled
 from pimmodel.stages.items import host_items
 from pimmodel.stages.progress import NODES, progress_table
+from pimmodel.stages.room import Room
 
 
 def system_rates(system: System) -> Rates:
@@ -73,19 +75,27 @@ def menu_of(work: Workload) -> KernelMenu:
                        channels_last=work.precision == "fp16")  # fmt: skip
 
 
-def fastest(menu: KernelMenu, rates: Rates) -> Chosen:
-    """The fastest kernel of every task of a menu at N sets of rates."""
+def reciprocals(rates: Rates) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """N rates as `pimmodel.stages.loops` takes them: reciprocals, and the time of a launch; contiguous, shape (N,)."""
     columns = np.broadcast_arrays(*(
         np.atleast_1d(np.asarray(one, dtype=float))
         for one in (rates.clock, rates.tensor_peak, rates.bandwidth, rates.l2_bandwidth, rates.launch)
     ))  # fmt: skip
     clock, tensor, dram, l2 = (1 / one for one in columns[:4])
-    launch, count = np.ascontiguousarray(columns[4]), len(clock)
-    time, place = np.empty((len(menu), count)), np.zeros((len(menu), count), dtype=np.int64)
+    return clock, tensor, dram, l2, np.ascontiguousarray(columns[4])
+
+
+def fastest(menu: KernelMenu, rates: Rates, room: Room | None = None) -> Chosen:
+    """The fastest kernel of every task of a menu at N sets of rates; in `room`, if given, until it is used again."""
+    room = room or Room()
+    clock, tensor, dram, l2, launch = reciprocals(rates)
+    count = len(clock)
+    time = room.array("kernel time", (len(menu), count))
+    place = room.array("kernel place", (len(menu), count), np.int64)
     compiled()["kernel_side"](
         clock, tensor, dram, l2, launch, menu.first, menu.on_clock, menu.on_tensor, menu.split_bytes,
         menu.split_launches, menu.streamed, menu.near, menu.apart_bytes, menu.apart_launches, menu.kernels,
-        *np.empty((2, count)), time, place,
+        *room.array("kernel work", (2, count)), time, place,
     )  # fmt: skip
     return Chosen(clock, tensor, dram, l2, launch, time, place)
 
@@ -123,9 +133,11 @@ class HostTimes:
             near_share(items.written[kind] / np.maximum(self.stream_bytes[at] + self._traffic[chosen], 1.0))
             for at, (kind, chosen) in enumerate(zip(self.kinds, places, strict=True))
         ]
+        self._grid = progress_table(work.system).grid
         self._begin = np.cumsum([0, *map(len, places)])[:-1]
         self._share_of = np.round(np.concatenate(shares) * WRITE_STEPS).astype(np.int32)
         self._places = places
+        self.one_share = np.array([bool((one == one[0]).all()) for one in shares], dtype=bool)
 
     def _kernels_of(self, kernel: int) -> Ints:
         """Places in `_traffic` of the kernels that one kind of task may run."""
@@ -133,23 +145,46 @@ class HostTimes:
             return np.array([len(self._traffic) - 1])
         return np.arange(self.menu.first[kernel], self.menu.first[kernel + 1])
 
-    def at(self, chosen: Chosen) -> HostSide:
-        """All kinds of tasks with kernels chosen at N rates."""
-        system, menu = self.work.system, self.menu
-        gpu, memory, grid = system.gpu, system.memory, progress_table(system).grid
+    def at(self, chosen: Chosen, room: Room | None = None, name: str = "") -> HostSide:
+        """All kinds of tasks with kernels chosen at N rates; in `room` under `name`, until it is used again."""
+        room = room or Room()
+        menu = self.menu
         kinds, count = len(self.kernel_of), len(chosen.clock)
-        time, way = np.empty((kinds, count)), np.empty((kinds, count))
-        share, node = (np.empty((kinds, count), dtype=np.int32) for _ in range(2))
-        column_time = 1 / (system.memory_channels * memory.organisation.bytes_per_column * memory.clock)
+        time, way = (room.array(f"{name} {one}", (kinds, count)) for one in ("time", "way"))
+        share, node = (room.array(f"{name} {one}", (kinds, count), np.int32) for one in ("share", "node"))
         self.loops["host_side"](
-            chosen.dram, chosen.l2, chosen.launch, chosen.clock / (2 * gpu.sm_count * gpu.fp32_lanes_per_sm),
-            float(gpu.sm_count), column_time, LEAST_RATE, 1 / memory.timing.tCCD_S, grid.first, 1 / grid.step,
-            NODES - 2, menu.first, menu.streamed, menu.near, menu.apart_bytes, menu.apart_launches, menu.kernels,
-            self._traffic, menu.in_turn, self.kernel_of, self.stream_first, self.stream_moved, self.stream_operations,
-            self.stream_blocks, self.stream_bytes, self.again, self._begin, self._share_of, chosen.time, chosen.place,
-            np.full(count, len(self._traffic) - 1), np.empty(count), time, node, way, share,
+            chosen.dram, chosen.l2, chosen.launch, chosen.clock * self.per_clock, *self.limits, menu.first,
+            menu.streamed, menu.near, menu.apart_bytes, menu.apart_launches, menu.kernels, *self.arguments,
+            chosen.time, chosen.place, np.full(count, self.no_kernel), room.array("host work", (count,)), time, node,
+            way, share,
         )  # fmt: skip
         return HostSide(chosen, time, node, way, share)
+
+    @property
+    def per_clock(self) -> float:
+        """Time of an operation on the lanes over that of a clock [clock]."""
+        gpu = self.work.system.gpu
+        return 1 / (2 * gpu.sm_count * gpu.fp32_lanes_per_sm)
+
+    @property
+    def no_kernel(self) -> int:
+        """Place in the traffic of kernels that stands for none."""
+        return len(self._traffic) - 1
+
+    @functools.cached_property
+    def limits(self) -> tuple[Any, ...]:
+        """Numbers of `loops.host_side`."""
+        system, memory = self.work.system, self.work.system.memory
+        column_time = 1 / (system.memory_channels * memory.organisation.bytes_per_column * memory.clock)
+        return (float(system.gpu.sm_count), column_time, LEAST_RATE, 1 / memory.timing.tCCD_S, self._grid.first,
+                1 / self._grid.step, NODES - 2)  # fmt: skip
+
+    @functools.cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """Arrays of `loops.host_side` that describe the tasks."""
+        return (self._traffic, self.menu.in_turn, self.kernel_of, self.stream_first, self.stream_moved,
+                self.stream_operations, self.stream_blocks, self.stream_bytes, self.again, self._begin,
+                self._share_of)  # fmt: skip
 
     def weights(self, wanted: NDArray[np.bool_] | None = None) -> Floats:
         """How many tasks each kind stands for, shape (I,) [1]; `wanted`: of these only, shape (M,) [1]."""

@@ -249,25 +249,40 @@ def mark(pair_item: Any, pair_mix: Any, share: Any, node: Any, needed: Any) -> N
 
 
 def progress_side(
-    pair_item: Any, pair_mix: Any, pair_thresholds: Any, thresholds: Any, share: Any, node: Any, way: Any, cell_of: Any,
+    one_share: Any, pair_item: Any, pair_mix: Any, pair_thresholds: Any, thresholds: Any, share: Any, node: Any,
+    way: Any, cell_of: Any,
     table: Any, time: Any, host: Any, pim: Any, capacity: Any, cost: Any,
 ) -> float:  # fmt: skip
     """What fits beside V pairs of a host item and a mix at N designs [s], and its cost [1], both of shape (V, N).
 
-    Thresholds are place `pair_thresholds` + `thresholds` of the table, one of them 0 throughout. `host` and `pim`, of
-    shape (N,), are room to work in. Returns the least number read from the table: below 0, something was not there.
+    Thresholds are place `pair_thresholds` + `thresholds` of the table, one of them 0 throughout. `one_share` says of
+    which items the write share is the same with every kernel. `host` and `pim`, of shape (N,), are room to work in.
+    Returns the least number read from the table: below 0, something was not there.
     """
-    least, numbers = 1.0, table.reshape(-1)
+    least, numbers, nodes = 1.0, table.reshape(-1), table.shape[2]
     for pair in range(len(pair_item)):
         item, mix = pair_item[pair], pair_mix[pair]
-        for n in range(len(thresholds)):
-            place = cell_of[mix, share[item, n]] * table.shape[1] + pair_thresholds[pair] + thresholds[n]
-            begin = (place * table.shape[2] + node[item, n]) * 2
-            low, low_pim = numbers[begin], numbers[begin + 1]
-            high, high_pim = numbers[begin + 2], numbers[begin + 3]
-            least = min(least, low, high)
-            host[n] = low + way[item, n] * (high - low)
-            pim[n] = low_pim + way[item, n] * (high_pim - low_pim)
+        below, on = node[item], way[item]
+        if one_share[item]:
+            base = (cell_of[mix, share[item, 0]] * table.shape[1] + pair_thresholds[pair]) * nodes
+            for n in range(len(thresholds)):
+                begin = (base + thresholds[n] * nodes + below[n]) * 2
+                low, low_pim = numbers[begin], numbers[begin + 1]
+                high, high_pim = numbers[begin + 2], numbers[begin + 3]
+                least = low if low < least else least
+                least = high if high < least else least
+                host[n] = low + on[n] * (high - low)
+                pim[n] = low_pim + on[n] * (high_pim - low_pim)
+        else:
+            for n in range(len(thresholds)):
+                place = cell_of[mix, share[item, n]] * table.shape[1] + pair_thresholds[pair] + thresholds[n]
+                begin = (place * nodes + below[n]) * 2
+                low, low_pim = numbers[begin], numbers[begin + 1]
+                high, high_pim = numbers[begin + 2], numbers[begin + 3]
+                least = low if low < least else least
+                least = high if high < least else least
+                host[n] = low + on[n] * (high - low)
+                pim[n] = low_pim + on[n] * (high_pim - low_pim)
         for n in range(len(thresholds)):
             capacity[pair, n] = stage_capacity(host_work=time[item, n], host_progress=host[n], pim_progress=pim[n])
         for n in range(len(thresholds)):
@@ -335,6 +350,46 @@ def step_side(
         total[n] += backlog[n] + waiting[n]
 
 
+def given_side(
+    block: int, rates: Any, menu: Any, host: Any, limits: Any, beside: Any, stages: Any, cells: Any, table: Any,
+    thresholds: Any, room: Any, total: Any,
+) -> float:  # fmt: skip
+    """All of the above for N designs at given thresholds, `block` at a time, so that what they share stays in cache.
+
+    Tuples hold the arguments of `kernel_side`, `host_side`, `progress_side` and `step_side` in their order; `room`
+    theirs to work in, for `block` designs. Fills `total`, shape (N,) [s], N >= block; returns as `progress_side`.
+    """
+    least, begin = 1.0, 0
+    clock, tensor, dram, l2, launch, operation = rates
+    compute, found, kernel_time, kernel_place, nothing, work, time, node, way, share = room[:10]
+    progress, other, capacity, cost, backlog, waiting, done, filled = room[10:]
+    while begin < len(total):
+        begin = min(begin, len(total) - block)
+        end = begin + block
+        kernel_side(
+            clock[begin:end], tensor[begin:end], dram[begin:end], l2[begin:end], launch[begin:end], menu[0], menu[1],
+            menu[2], menu[3], menu[4], menu[5], menu[6], menu[7], menu[8], menu[9], compute, found, kernel_time,
+            kernel_place,
+        )  # fmt: skip
+        host_side(
+            dram[begin:end], l2[begin:end], launch[begin:end], operation[begin:end], limits[0], limits[1], limits[2],
+            limits[3], limits[4], limits[5], limits[6], menu[0], menu[5], menu[6], menu[7], menu[8], menu[9], host[0],
+            host[1], host[2], host[3], host[4], host[5], host[6], host[7], host[8], host[9], host[10], kernel_time,
+            kernel_place, nothing, work, time, node, way, share,
+        )  # fmt: skip
+        read = progress_side(
+            stages[8], beside[0], beside[1], beside[2], thresholds[begin:end], share, node, way, cells, table, time,
+            progress, other, capacity, cost,
+        )  # fmt: skip
+        least = min(least, read)
+        step_side(
+            stages[0], beside[3], beside[4], stages[1], stages[2], stages[3], stages[4], stages[5], stages[6],
+            stages[7], time, capacity, cost, backlog, waiting, done, filled, total[begin:end],
+        )  # fmt: skip
+        begin = end
+    return least
+
+
 def best_side(
     stage_item: Any, stage_mix: Any, has_mix: Any, under: Any, behind: Any, updates: Any, passed: Any, waits: Any,
     chunks: Any, first: float, time: Any, share: Any, node: Any, way: Any, list_first: Any, lists: Any, total: Any,
@@ -386,5 +441,5 @@ def best_side(
 
 LOOPS = (
     kernel_side, with_chunks, add_streams, place_rate, host_side, memory_side, gather_side, bound_side, mark,
-    progress_side, step_side, best_side,
+    progress_side, step_side, given_side, best_side,
 )  # fmt: skip

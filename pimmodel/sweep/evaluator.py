@@ -22,9 +22,10 @@ from pimmodel.hardware.system import System
 from pimmodel.roofline.menu import KernelMenu, Rates
 from pimmodel.schedule.energy import static_powers, task_energy
 from pimmodel.schedule.tasks import Floats
-from pimmodel.stages.batch import BLOCK, StageBatch
+from pimmodel.stages.batch import BLOCK, CACHED, StageBatch
 from pimmodel.stages.host import Chosen, fastest, menu_of, system_rates
 from pimmodel.stages.model import stage_model
+from pimmodel.stages.room import Room
 from pimmodel.stages.simple import SimpleBatch
 from pimmodel.step import Step, estimate_step
 from pimmodel.sweep.axes import HIGH, LOW, Numbers
@@ -62,6 +63,7 @@ class Evaluator:
         self.study = study
         self._groups: OrderedDict[tuple[Any, ...], _Group | str] = OrderedDict()
         self._lock = threading.Lock()
+        self._local = threading.local()
 
     def evaluate(self, values: Mapping[str, Numbers], workers: int = 1) -> Figures:
         """Figures of N designs.
@@ -85,7 +87,8 @@ class Evaluator:
             if isinstance(group, str):
                 found["reason"][places] = group
                 continue
-            blocks = [places[begin : begin + BLOCK] for begin in range(0, len(places), BLOCK)]
+            size = 16 * BLOCK if self._times_alone else BLOCK
+            blocks = [places[begin : begin + size] for begin in range(0, len(places), size)]
 
             def one(block: Any, group: _Group = group) -> None:
                 self._block(group, {name: values[name][block] for name in values if name in self.fast}, block, found)
@@ -98,6 +101,14 @@ class Evaluator:
                 for block in blocks:
                     one(block)
         return found
+
+    @property
+    def _room(self) -> Room:
+        """Room to work in of this thread."""
+        if not hasattr(self._local, "room"):
+            self._local.room = Room()
+        room: Room = self._local.room
+        return room
 
     @property
     def fast(self) -> tuple[str, ...]:
@@ -143,12 +154,20 @@ class Evaluator:
             if not possible.any():
                 return
             values, block = {name: one[possible] for name, one in values.items()}, block[possible]
-        chosen = fastest(group.menu, _rates(system, values, len(block)))
-        figures = self._figures(group, chosen, values)
+        rates, pairs = _rates(system, values, len(block)), self._pairs(group, values, len(block))
+        if self._times_alone and pairs is not None and len(block) >= CACHED:
+            figures = {"time exclusive": group.stages.from_rates(rates, pairs, self._room)}
+        else:
+            figures = self._figures(group, fastest(group.menu, rates, self._room), pairs)
         for name in self.study.figures:
             found[name][block] = figures[name]
 
-    def _figures(self, group: _Group, chosen: Chosen, values: Mapping[str, Numbers]) -> dict[str, Floats]:
+    @property
+    def _times_alone(self) -> bool:
+        """Whether nothing but times of the exclusive policy is wanted."""
+        return self.study.figures == ("time exclusive",)
+
+    def _figures(self, group: _Group, chosen: Chosen, pairs: Any) -> dict[str, Floats]:
         study, figures = self.study, dict[str, Floats]()
         whole = simple = group.simple
         work, powers = group.step.workload, 0.0
@@ -156,7 +175,7 @@ class Evaluator:
         if energy:
             powers = sum(static_powers(work.system).values())
         if study.simple:
-            side = simple.host.at(chosen)
+            side = simple.host.at(chosen, self._room, "all")
             if "gpu-only" in study.needed:
                 figures["time gpu-only"] = simple.gpu_only(side)
                 if energy:
@@ -172,8 +191,8 @@ class Evaluator:
                 figures["bound"] = figures["time ideal"] = simple.bounds(side).time
         if "exclusive" in study.policies:
             batch = group.stages
-            side = batch.host.at(chosen)
-            time = figures["time exclusive"] = batch.times(side, self._pairs(group, values, len(chosen.clock)))
+            side = batch.host.at(chosen, self._room, "stages")
+            time = figures["time exclusive"] = batch.times(side, pairs, room=self._room)
             if energy:
                 on_host = batch.host.energy(side, batch.host.weights())
                 pim = float(np.nansum(np.where(batch.model.on_pim, task_energy(work).pim, 0.0)))

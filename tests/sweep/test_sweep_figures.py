@@ -32,8 +32,8 @@ def _expected(values: dict[str, Any], policy: str, **options: Any) -> Any:
 
 
 def test_random_designs_are_those_of_estimate() -> None:
-    found = pm.sweep(network(), system(), RANGES, method="random", points=12, seed=5, workers=2)
-    for point in range(12):
+    found = pm.sweep(network(), system(), RANGES, method="random", points=5, seed=5, workers=2)
+    for point in range(5):
         design = found.isel(design=point)
         values = {name: design[name].item() for name in RANGES}
         assert design.reason.item() == 0
@@ -52,9 +52,9 @@ def test_random_designs_are_those_of_estimate() -> None:
 
 @pytest.mark.parametrize("chunks", [1, 4])
 def test_best_thresholds_are_those_of_estimate(chunks: int) -> None:
-    found = pm.sweep(network(), system(), {"gpu.clock": (1e9, 2e9)}, method="random", points=3, chunks=chunks,
+    found = pm.sweep(network(), system(), {"gpu.clock": (1e9, 2e9)}, method="random", points=2, chunks=chunks,
                      policies=("exclusive",), outputs=("time", "energy"))  # fmt: skip
-    for point in range(3):
+    for point in range(2):
         design = found.isel(design=point)
         made = _expected({"gpu.clock": design["gpu.clock"].item()}, "exclusive", model="stages", chunks=chunks)
         assert design.time.item() == pytest.approx(made.time, rel=1e-9)

@@ -25,7 +25,9 @@ def _study(points: int, **options: Any) -> Study:
     return Study(pm.load_network("resnet50"), system, designs(system, ranges, "sobol", points, 1), **options)
 
 
-@pytest.mark.parametrize("kind", ["given thresholds", "best thresholds", "all figures"])
+@pytest.mark.parametrize(
+    "kind", ["given thresholds", pytest.param("best thresholds", marks=pytest.mark.slow), "all figures"]
+)
 def test_speed_of_resnet50(benchmark: Any, kind: str) -> None:
     on = not benchmark.disabled
     points = POINTS[on] if kind != "best thresholds" else POINTS[on] // 16
