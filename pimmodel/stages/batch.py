@@ -133,7 +133,8 @@ class StageBatch:
             return total
         for begin in range(0, count, BLOCK):
             part = slice(begin, begin + BLOCK)
-            some = Rates(*(1 / one[part] for one in columns[:4]), columns[4][part])
+            clock, tensor, dram, l2 = (1 / one[part] for one in columns[:4])
+            some = Rates(clock, tensor, dram, l2, columns[4][part])
             side = self.host.at(fastest(menu, some, room), room, "stages")
             total[part] = self.times(side, thresholds[part], room=room)
         return total

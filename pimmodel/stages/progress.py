@@ -2,7 +2,7 @@ r"""Progress of host and PIM beside each other at any request rate: tables over 
 
 The exclusive policy's closed form (:mod:`pimmodel.sharing.turns`) takes milliseconds per request rate, far too long
 for a million designs. It is worked out at `NODES` equally spaced rates and taken as linear in between, by every
-evaluator of the stage model, so that all of them give the same numbers. That is off by less than 0.01 of full progress
+evaluator of the stage model, so that all of them give the same numbers. That is off by less than 0.03 of full progress
 on average, and by up to 0.25 where progress jumps between two nodes (bounds of `tests/stages/test_stage_model.py`).
 
 PIM work of several kernels beside one host task has the mean progress of its kernels, weighted by their work:

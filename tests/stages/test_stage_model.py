@@ -110,4 +110,4 @@ def test_linear_between_nodes_is_near_the_closed_form() -> None:
     for place, side in enumerate((exact.host, exact.pim)):
         error = np.abs(np.array([one[place] for one in found]) - side)
         assert error.max() < 0.25  # at a jump between two nodes
-        assert error.mean() < 0.01
+        assert error.mean() < 0.03
