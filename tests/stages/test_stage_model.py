@@ -46,6 +46,25 @@ def test_as_the_fluid_schedule(network: str, error: float, chunks: int) -> None:
     assert model.time(_uniform(model)) == pytest.approx(fluid.makespan, rel=error)
 
 
+@pytest.mark.slow
+def test_error_over_ten_networks() -> None:
+    """The figures in the docstring of `pimmodel.stages.model` and in the README; shown with `-s`."""
+    errors = {}
+    for network in ("alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "densenet121", "mobilenet_v2",
+                    "squeezenet1_1", "inception_v3", "resnet152"):  # fmt: skip
+        work = _work(network, batch=64)
+        for chunks in (1, 4):
+            model = stage_model(work, chunks=chunks)
+            for low, high in ((16, 58), (4, 30)):
+                found = model.time(np.full(len(model.structure), model.table.pair(low, high)))
+                plan = uniform_plan(work, Policy(kind="exclusive", theta_low=low, theta_high=high), chunks=chunks)
+                errors[network, chunks, low] = abs(found / run(work, plan).makespan - 1)
+    values = np.array(list(errors.values()))
+    print(f"median {np.median(values):.3%}, 90 % {np.percentile(values, 90):.2%}, worst {values.max():.2%}")
+    assert np.median(values) < 0.001
+    assert values.max() < 0.02
+
+
 def test_no_pim_is_the_sum_of_the_host() -> None:
     work = _work("resnet18")
     model = stage_model(work, on_pim=np.zeros(len(work), dtype=bool))
