@@ -26,6 +26,10 @@ _HOMES = {
     "estimate": "pimmodel.step",
     "compare": "pimmodel.step",
     "optimize": "pimmodel.step",
+    "pareto_front": "pimmodel.sensitivity.pareto",
+    "sensitivity": "pimmodel.sensitivity.derivatives",
+    "sobol": "pimmodel.sensitivity.sobol",
+    "solve": "pimmodel.solve.search",
     "sweep": "pimmodel.sweep.run",
 }
 __all__ = [
@@ -37,6 +41,10 @@ __all__ = [
     "load_network",
     "load_system",
     "optimize",
+    "pareto_front",
+    "sensitivity",
+    "sobol",
+    "solve",
     "sweep",
 ]
 
@@ -46,6 +54,10 @@ if TYPE_CHECKING:
     from pimmodel.errors import PimModelError
     from pimmodel.hardware.load import load_system
     from pimmodel.load import load_network
+    from pimmodel.sensitivity.derivatives import sensitivity
+    from pimmodel.sensitivity.pareto import pareto_front
+    from pimmodel.sensitivity.sobol import sobol
+    from pimmodel.solve.search import solve
     from pimmodel.step import Estimate, compare, estimate, optimize
     from pimmodel.sweep.run import sweep
 

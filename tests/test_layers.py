@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import from those before it, and from its own package.
 ORDER = [
-    "errors", "cache", "units", "symbols", "formula", "hardware", "network", "models", "scenario", "scenario_file",
-    "dram", "roofline", "pim", "sharing", "schedule", "stages", "optimize", "importers", "load", "step", "sweep",
-    "plots", "explore", "report", "validation", "cli",
+    "errors", "cache", "units", "dual", "symbols", "formula", "hardware", "network", "models", "scenario",
+    "scenario_file", "dram", "roofline", "pim", "sharing", "schedule", "stages", "optimize", "importers", "load", "step",
+    "sweep", "sensitivity", "solve", "plots", "report", "validation", "cli",
 ]  # fmt: skip
 # The facade hands out names lazily, and `python -m pimmodel` starts the command line.
 ENTRANCES = {"pimmodel", "pimmodel.__main__"}

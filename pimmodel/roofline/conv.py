@@ -27,13 +27,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pimmodel.dual import numbers, put
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.network.conv_shape import ConvShape
 from pimmodel.roofline import library
 from pimmodel.roofline.families import Family, of_some
 from pimmodel.roofline.library import Tile
 from pimmodel.roofline.products import Bools, Phase, Products, aligned, by_image, filled, products_of, skipping
-from pimmodel.roofline.tiles import busy_time, dram_traffic, kernel_time, l2_traffic, memory_time, split_time
+from pimmodel.roofline.tiles import (
+    busy_time,
+    dram_traffic,
+    kernel_time,
+    l2_traffic,
+    memory_time,
+    regrown_time,
+    split_time,
+)
 from pimmodel.roofline.winograd import FUSED_EDGE, NON_FUSED_EDGE, transform_traffic
 
 Floats = NDArray[np.float64]
@@ -113,8 +122,9 @@ def with_more_traffic(
     memory = np.maximum(dram, l2)
     busy = time - launch
     grown = np.maximum(dram + seconds, l2)
-    together = np.sqrt(np.maximum(busy**2 - memory**2, 0) + grown**2)
-    return np.asarray(np.where(in_turn, busy + seconds, together) + launch)
+    together = regrown_time(busy=busy, memory=memory, grown_memory=grown)
+    longer: Floats = np.where(in_turn, busy + seconds, together) + launch
+    return longer
 
 
 def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu, bandwidth: float,
@@ -164,9 +174,9 @@ def _fastest(families: Sequence[Family], macs: Floats) -> ConvKernels:
         found = family.fastest()
         faster = found.pop("time") < time[family.places]
         at = family.places[faster]
-        time[at] = family.time.min(axis=1)[faster]
+        time = put(time, at, family.time.min(axis=1)[faster])
         for name, values in best.items():
-            values[at] = found[name][faster] if found[name].ndim else found[name]
+            best[name] = put(values, at, found[name][faster] if found[name].ndim else found[name])
     return ConvKernels(time=time, macs=macs, **best)
 
 
@@ -194,7 +204,7 @@ def _gemm(work: Products, gpu: Gpu, bandwidth: float, precision: Matrix, channel
 
     if tensor_peak is None:
         # fp16 arithmetic, or fp32 where that is slow.
-        faster = gpu.fp32_peak * max(1.0, gpu.fp16_vector_ratio)
+        faster = gpu.fp32_peak * np.maximum(1.0, gpu.fp16_vector_ratio)
         return of_some(skipped, everything, lambda some: tiled(some, library.LANE_TILES, faster))
     alignment = library.TENSOR_ALIGNMENT if precision == "fp16" else library.LANE_ALIGNMENT
     fits = aligned(work, alignment)
@@ -290,7 +300,7 @@ def _kernels(
         "tensor_cores": tensor, "streamed": traffic, "near": near, "apart": extra, "kernels": kernels,
     }  # fmt: skip
     time = np.where(allowed, time, np.inf)
-    return Family(np.arange(len(time)), time, {name: np.asarray(values) for name, values in rest.items()})
+    return Family(np.arange(len(time)), time, {name: numbers(values) for name, values in rest.items()})
 
 
 def _winograd_shape(work: Products, edge: int) -> tuple[Floats, Floats, Floats]:

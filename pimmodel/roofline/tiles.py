@@ -153,3 +153,17 @@ def kernel_time(compute: Any, memory: Any, kernels: Any, launch: Any) -> Any:
     on the fitted half of the V100 rows.
     """
     return sp.sqrt(compute**2 + memory**2) + kernels * launch
+
+
+@formula
+def regrown_time(busy: Any, memory: Any, grown_memory: Any) -> Any:
+    r"""Time of a kernel without its launches once its traffic takes longer, from its time before.
+
+    .. math:: t = \sqrt{\max(0,\; t_b^2 - t_m^2) + t_m'^2}
+
+    Symbols: t_b busy [s], t_m memory [s], t_m' grown_memory [s]. Returns [s].
+
+    Validity: arithmetic and traffic overlap as in `kernel_time`. Known error: that of `kernel_time`.
+    Source: `kernel_time`, solved for the arithmetic and evaluated with the longer traffic.
+    """
+    return sp.sqrt(sp.Max(0, busy**2 - memory**2) + grown_memory**2)

@@ -22,6 +22,7 @@ from typing import Literal
 import networkx as nx
 import numpy as np
 
+from pimmodel.dual import numbers
 from pimmodel.hardware.system import System
 from pimmodel.network.conv_shape import ConvShape
 from pimmodel.network.training import ELEMENT_BYTES, Precision, Task
@@ -143,7 +144,8 @@ def again_bytes(shapes: Sequence[ConvShape], phases: Sequence[Phase], precision:
         shape.n * (shape.k * shape.p * shape.q if phase == "DX" else shape.c * shape.h * shape.w)
         for shape, phase in zip(shapes, phases, strict=True)
     ], dtype=float)  # fmt: skip
-    return np.asarray(np.maximum(first * ELEMENT_BYTES[precision] - l2_size, 0.0))
+    again: Floats = numbers(np.maximum(first * ELEMENT_BYTES[precision] - l2_size, 0.0))
+    return again
 
 
 def _part(shape: ConvShape, phase: Phase, chunks: int) -> ConvShape | None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel import cache
+from pimmodel.dual import numbers
 from pimmodel.dram.service import sustained_rate
 from pimmodel.hardware.system import System
 from pimmodel.pim.kernel import kernel_speed
@@ -40,7 +41,8 @@ def request_rate(dram_bytes: Floats, time: Floats, system: System) -> Floats:
     """
     column = system.memory.organisation.bytes_per_column
     rate = dram_bytes / np.maximum(time, 1e-30) / (system.memory_channels * column * system.memory.clock)
-    return np.asarray(np.clip(rate, LEAST_RATE, 1 / system.memory.timing.tCCD_S))
+    clipped: Floats = numbers(np.clip(rate, LEAST_RATE, 1 / system.memory.timing.tCCD_S))
+    return clipped
 
 
 def near_share(write_share: Floats) -> Floats:

@@ -18,10 +18,11 @@ kernel).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pimmodel.dual import value_of
 from pimmodel.schedule.tasks import Bools, Floats, Ints
 from pimmodel.schedule.workload import Workload
 from pimmodel.sharing.pairs import WRITE_STEPS
@@ -35,7 +36,7 @@ from pimmodel.stages.formulas import (
     updates_done,
     work_done,
 )
-from pimmodel.stages.progress import Mix, ProgressTable, mix_of, progress_table
+from pimmodel.stages.progress import NODES, Mix, ProgressTable, mix_of, progress_table
 from pimmodel.stages.structure import Structure, stages_of
 
 NO_MIX: Mix = ()
@@ -68,10 +69,10 @@ class Stage(NamedTuple):
     theta_low, theta_high : thresholds, -1 where it has nothing beside it
     """
 
-    wait: float
-    time: float
-    done: float
-    filled: float
+    wait: Any
+    time: Any
+    done: Any
+    filled: Any
     theta_low: int
     theta_high: int
 
@@ -90,12 +91,13 @@ class StageModel:
     chunks: Ints = field(repr=False)
     table: ProgressTable = field(repr=False)
 
-    def stages(self, pairs: Ints | None = None) -> list[Stage]:
-        """Every stage, one after another, the readable way.
+    def stages(self, pairs: Ints | None = None, host_scale: Any = 1.0) -> list[Stage]:
+        """Every stage, one after another, the readable way; in :class:`pimmodel.dual.Dual` where the work is.
 
         Parameters
         ----------
         pairs : threshold pair of each stage, place in the table's grid, shape (K,) [1]; None: each the best
+        host_scale : times that the host's tasks take over those of the model [1]
         """
         use = self.work.host_at(self.task_chunks())
         made: list[Stage] = []
@@ -103,26 +105,28 @@ class StageModel:
         for stage, task in enumerate(self.structure.host.tolist()):
             wait = 0.0
             if self.structure.waits[stage]:
-                wait = float(drain_before(backlog=backlog, passed_work=self.pim.passed[stage]))
-                backlog -= wait
+                wait = drain_before(backlog=backlog, passed_work=self.pim.passed[stage])
+                backlog = backlog - wait
             share = round(float(self.work.write_share[task]) * WRITE_STEPS)
-            one = self._one(stage, float(use.time[task]), float(use.rate[task]), share, backlog, waiting,
+            rate = use.rate[task] / host_scale
+            rate = np.clip(rate, self.table.grid.first, self.table.grid.rate(NODES - 1))
+            one = self._one(stage, use.time[task] * host_scale, rate, share, backlog, waiting,
                             None if pairs is None else int(pairs[stage]))  # fmt: skip
             made.append(one._replace(wait=wait))
-            backlog += self.pim.under[stage] - one.done + self.pim.behind[stage]
-            waiting += self.pim.updates[stage] - one.filled
+            backlog = backlog + (self.pim.under[stage] - one.done + self.pim.behind[stage])
+            waiting = waiting + (self.pim.updates[stage] - one.filled)
         return made
 
-    def time(self, pairs: Ints | None = None) -> float:
-        """Time of the step [s], with threshold `pairs` as for `stages`, shape (K,) [1]."""
-        made = self.stages(pairs)
+    def time(self, pairs: Ints | None = None, host_scale: Any = 1.0) -> Any:
+        """Time of the step [s], with threshold `pairs`, shape (K,) [1], and `host_scale` [1] as for `stages`."""
+        made = self.stages(pairs, host_scale)
         left = self.pim_total - sum(one.done + one.filled + one.wait for one in made)
         return sum(one.wait + one.time for one in made) + left
 
     @property
-    def pim_total(self) -> float:
+    def pim_total(self) -> Any:
         """All PIM work of the step, alone [s]."""
-        return float(self.pim.first + (self.pim.under + self.pim.behind + self.pim.updates).sum())
+        return self.pim.first + (self.pim.under + self.pim.behind + self.pim.updates).sum()
 
     def task_chunks(self) -> Ints:
         """Chunks of all T tasks [1]."""
@@ -130,14 +134,14 @@ class StageModel:
         chunks[self.structure.host] = self.chunks
         return chunks
 
-    def _one(self, stage: int, host: float, rate: float, share: int, backlog: float, waiting: float,
+    def _one(self, stage: int, host: Any, rate: Any, share: int, backlog: Any, waiting: Any,
              pair: int | None) -> Stage:  # fmt: skip
         """A stage that begins with this backlog and these updates waiting [s]."""
         mix, updates = self.pim.mixes[stage], self.pim.update_mix
-        chunks, arriving = int(self.chunks[stage]), float(self.pim.under[stage])
+        chunks, arriving = int(self.chunks[stage]), self.pim.under[stage]
         if not mix and not updates:
             return Stage(0.0, host, 0.0, 0.0, -1, -1)
-        pairs = useful_pairs(self.table, mix or updates, share, rate) if pair is None else np.array([pair])
+        pairs = useful_pairs(self.table, mix or updates, share, value_of(rate)) if pair is None else np.array([pair])
         capacity, cost = self._beside(mix or updates, share, host, rate, pairs)
         update_capacity, update_cost = self._beside(updates or mix, share, host, rate, pairs)
         done = work_done(capacity=capacity, backlog=backlog, pim_work=arriving, chunks=chunks) if mix else 0 * capacity
@@ -146,9 +150,9 @@ class StageModel:
         best = int(np.argmax(value))
         time = stage_time(host_work=host, done=done, filled=filled, cost=cost, update_cost=update_cost)
         low, high = (int(one[pairs[best]]) for one in (self.table.low, self.table.high))
-        return Stage(0.0, float(time[best]), float(done[best]), float(filled[best]), low, high)
+        return Stage(0.0, time[best], done[best], filled[best], low, high)
 
-    def _beside(self, mix: Mix, share: int, host: float, rate: float, pairs: Ints) -> tuple[Floats, Floats]:
+    def _beside(self, mix: Mix, share: int, host: Any, rate: Any, pairs: Ints) -> tuple[Floats, Floats]:
         """PIM work that fits beside a host task [s], and what it costs the host [1], for some threshold pairs."""
         host_progress, pim_progress = self.table.at(mix, share, rate, pairs)
         progress = {"host_progress": host_progress, "pim_progress": pim_progress}
@@ -185,7 +189,9 @@ def stage_work(pim: Floats, signatures: tuple[tuple[tuple[bool, ...], ...] | Non
     """
 
     def added(groups: tuple[tuple[int, ...], ...]) -> Floats:
-        return np.array([sum(pim[task] for task in tasks) for tasks in groups], dtype=float)
+        stage = np.repeat(np.arange(len(groups)), [len(tasks) for tasks in groups])
+        flat = np.array([task for tasks in groups for task in tasks], dtype=np.int64)
+        return np.bincount(stage, weights=pim[flat], minlength=len(groups))
 
     def mixed(tasks: tuple[int, ...]) -> Mix:
         return mix_of([signatures[task] for task in tasks], [pim[task] for task in tasks]) if tasks else NO_MIX
@@ -193,6 +199,6 @@ def stage_work(pim: Floats, signatures: tuple[tuple[tuple[bool, ...], ...] | Non
     updates = tuple(task for tasks in structure.updates for task in tasks)
     return StageWork(
         added(structure.under), added(structure.behind), added(structure.updates),
-        np.where(structure.waits, added(structure.passed), 0.0), float(sum(pim[task] for task in structure.first)),
+        np.where(structure.waits, added(structure.passed), 0.0), sum((pim[task] for task in structure.first), 0.0),
         tuple(mixed(tasks) for tasks in structure.mixed), mixed(updates),
     )  # fmt: skip

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from pimmodel.dual import numbers, value_of
 from pimmodel.hardware.system import System
 from pimmodel.pim.tasks import Signature, pim_kernel
 from pimmodel.schedule.tasks import Floats, Ints
@@ -37,8 +39,8 @@ class Grid:
 
     def place(self, rate: Floats) -> tuple[Ints, Floats]:
         """Node below each `rate`, any shape [1/clock], and the share of the way from it to the next [1]."""
-        at = (np.asarray(rate) - self.first) / self.step
-        node = np.clip(at.astype(np.int64), 0, NODES - 2)
+        at = (numbers(rate) - self.first) / self.step
+        node = np.clip(value_of(at).astype(np.int64), 0, NODES - 2)
         return node, at - node
 
     def rate(self, node: int) -> float:
@@ -59,6 +61,7 @@ class ProgressTable:
         self.low, self.high = threshold_grid(system)
         self.grid = Grid(LEAST_RATE, (1 / system.memory.timing.tCCD_S - LEAST_RATE) / (NODES - 1))
         self._room = int(self.high.max())
+        self._every = np.arange(len(self.low)).tobytes()  # all pairs
         self._known: dict[tuple[Signature, int, bytes], dict[int, tuple[Floats, Floats]]] = {}
 
     def pairs(self, low: Ints, high: Ints) -> Ints:
@@ -80,6 +83,9 @@ class ProgressTable:
         pairs : places in the grid of all threshold pairs, shape (G,)
         """
         known = self._known.setdefault((signature, share, pairs.tobytes()), {})
+        whole = self._known.get((signature, share, self._every), {})
+        known |= {node: (whole[node][0][pairs], whole[node][1][pairs])
+                  for node in nodes if node not in known and node in whole}  # fmt: skip
         missing = [node for node in nodes if node not in known]
         if missing:
             made = exclusive_progress(
@@ -104,9 +110,9 @@ class ProgressTable:
             host_time = host_time + weight * host / pim
         return np.minimum(host_time / slowness, 1.0), np.minimum(1 / slowness, 1.0)
 
-    def at(self, mix: Mix, share: int, rate: float, pairs: Ints) -> tuple[Floats, Floats]:
+    def at(self, mix: Mix, share: int, rate: Any, pairs: Ints) -> tuple[Floats, Floats]:
         """Progress of host and PIM at one request rate [1/clock], each of shape (G,) as the `pairs` [1]."""
-        node, part = (float(one) for one in self.grid.place(np.asarray(rate)))
+        node, part = self.grid.place(rate)
         host, pim = self.mixed(mix, share, [int(node), int(node) + 1], pairs)
         return host[0] + part * (host[1] - host[0]), pim[0] + part * (pim[1] - pim[0])
 

@@ -1,0 +1,1 @@
+"""Inverse questions: which value of a parameter meets a target."""
