@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from pimmodel.cli import checks, choices, complete, gpu_checks, network_checks, sweeps
+from pimmodel.cli import checks, choices, complete, gpu_checks, network_checks, studies, sweeps
 from pimmodel.cli import report as report_command
 from pimmodel.cli.options import (
     DEFAULT_SYSTEM,
@@ -269,6 +269,8 @@ def show(
 
 app.command()(report_command.report)
 app.command()(sweeps.sweep)
+for study in (studies.sensitivity, studies.solve, studies.pareto):
+    app.command()(study)
 app.command()(checks.simulate)
 app.command()(gpu_checks.calibrate)
 checks.validate_app.command("network")(network_checks.validate_network)

@@ -34,6 +34,15 @@ class Policy(StrEnum):
     ideal = "ideal"
 
 
+class StudyPolicy(StrEnum):
+    """Policies that studies know."""
+
+    gpu_only = "gpu-only"
+    serial = "serial"
+    exclusive = "exclusive"
+    ideal = "ideal"
+
+
 class Objective(StrEnum):
     """What the optimizer makes least."""
 

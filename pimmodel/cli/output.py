@@ -28,10 +28,10 @@ def emit(text: str, output: Path | None) -> None:
     if output is None:
         _print(text)
     else:
-        _write(text.encode("utf-8"), output)
+        write_bytes(text.encode("utf-8"), output)
 
 
-def _write(data: bytes, output: Path) -> None:
+def write_bytes(data: bytes, output: Path) -> None:
     """Write a file in one step: a failure leaves no half-written one behind."""
     draft = None
     try:
@@ -209,7 +209,7 @@ def emit_timeline(result: Estimate, output: Path) -> None:
         return emit(json.dumps(chrome_trace(result.schedule)), output)
     drawn = io.BytesIO()
     gantt(result.schedule).savefig(drawn, format=form, dpi=150)
-    return _write(drawn.getvalue(), output)
+    return write_bytes(drawn.getvalue(), output)
 
 
 def timeline_form(output: Path) -> str:

@@ -84,6 +84,11 @@ class Effect:
         return max(abs(one or 0.0) for one in self.time)
 
     @property
+    def swing(self) -> float:
+        """Change of the time, without sign: with 10 % of a real parameter, with one step of a whole number [1]."""
+        return 0.1 * self.size if self.change is None else max(abs(one or 0.0) for one in self.change)
+
+    @property
     def kink(self) -> bool:
         """Whether a real parameter's derivatives to the left and to the right differ."""
         left, right = self.time
@@ -104,7 +109,7 @@ class Effect:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """Effects of all parameters on one step, the largest first.
+    """Effects of all parameters on one step, those with the widest `swing` first.
 
     network, system, policy : what it is about
     time : of the step [s]; speedup_gpu_only, speedup_serial : over these policies [1]
@@ -166,8 +171,10 @@ class Sensitivity:
             if one.size == 0:
                 break
             if one.kind == "real":
-                values = (one.value * (1 - change), one.value * (1 + change))
-                times = tuple(self._time_with(one, value) for value in values)
+                tried = [(value, self._time_with(one, value)) for value in
+                         (one.value * (1 - change), one.value * (1 + change))]  # fmt: skip
+                values = tuple(one.value if time is None else value for value, time in tried)
+                times = tuple(self.time if time is None else time for _, time in tried)
             else:
                 assert one.steps is not None
                 assert one.change is not None
@@ -176,14 +183,15 @@ class Sensitivity:
             found.append((one, Sides(*values), Sides(*times)))
         return found
 
-    def _time_with(self, one: Effect, value: float) -> float:
+    def _time_with(self, one: Effect, value: float) -> float | None:
+        """Time of the step with another value of a parameter [s]; None where the description forbids it."""
         system = self._point.step.system
         base = self._point.at(base_system(system, one.name))
         number = round(value) if one.unit == "B" else value
         try:
             changed = base.at(replace(system, {one.name: number}))
         except PimModelError:
-            return self.time
+            return None
         ratio = float(changed.time(self.policy)) / float(base.time(self.policy))
         return self.time * ratio
 
@@ -250,7 +258,7 @@ def step_sensitivity(
         found[one.name] = _stepped(point, policy, one)
     if progress:
         progress(len(whole), len(whole))
-    effects = sorted((found[one.name] for one in chosen if one.name in found), key=lambda one: -one.size)
+    effects = sorted((found[one.name] for one in chosen if one.name in found), key=lambda one: -one.swing)
     return Sensitivity(
         step.network.name, step.system.name, policy, times["time"], times["speedup_gpu_only"], times["speedup_serial"],
         tuple(effects), _bounds(point, policy), point,
@@ -335,6 +343,8 @@ def _bounds(point: Point, policy: str) -> dict[str, float]:
         name = f"host: {_bound_of(point, task)}"
         shares[name] = shares.get(name, 0.0) + float(work.host[1].time[task]) / time
     pim = float(np.nansum(np.where(on_pim, work.pim, 0.0)))
+    if policy == "serial":
+        shares["PIM"] = pim / time
     if policy == "exclusive" and pim:
         beside = float(sum(one.done + one.filled for one in point.stages))
         waited = float(sum(one.wait for one in point.stages))
@@ -367,7 +377,7 @@ def _stepped(point: Point, policy: StudyPolicy, one: Parameter) -> Effect:
         of(lambda side, value: (side["time"] - before["time"]) / (value - one.value) + 0.0),
         **{name: elasticity(name) for name in RESULTS},
         change=of(lambda side, _: side["time"] / before["time"] - 1), steps=of(lambda _, value: value),
-        active="; ".join(notes) or "evaluated one step down and up",
+        active="; ".join(notes) or "by steps",
     )  # fmt: skip
 
 
@@ -381,7 +391,7 @@ def _neighbour(
             changed = start.at(replace(start.step.system, {one.name: value}))
             return value, before if _same(start, changed) else _times(changed, policy), ""
         except PimModelError as error:
-            said = said or f"{value} is not possible: {error}"
+            said = said or f"{value} is not possible: {getattr(error, 'allowed', error)}"
     return 0, None, said
 
 

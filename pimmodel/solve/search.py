@@ -333,8 +333,8 @@ def _text(found: Solution, target: Target) -> str:
         return f"{found.target}: met by every {found.unknown} that was tried between {ends}\n{here}"
     lines = [f"{found.target}: {found.side} {found.unknown} is {value}, {target.name} {target.text(found.result)}"]
     if found.expression:
-        lines.append(f"closed form: {found.expression}")
-    if found.bracket:
+        lines.append(f"closed form: {found.expression}, {found.evaluations} evaluations")
+    elif found.bracket:
         beside = " and ".join(f"{_shown(one.value, found.unit)} ({target.text(one.result)})" for one in found.bracket)
         lines.append(f"{found.method}, {found.evaluations} evaluations, between {beside}")
     if not found.monotone:
