@@ -23,7 +23,8 @@ Floats = NDArray[np.float64]
 
 def larger(a: Any, da: Any, b: Any, db: Any) -> tuple[Any, Any]:
     """The larger of two numbers with its slope; where they are equal, the larger slope is that of their maximum."""
-    tie = np.abs(a - b) <= _TIE * np.minimum(np.abs(a), np.abs(b))
+    with np.errstate(invalid="ignore"):  # kernels that do not fit take endless time
+        tie = np.abs(a - b) <= _TIE * np.minimum(np.abs(a), np.abs(b))
     return np.maximum(a, b), np.where(tie, np.maximum(da, db), np.where(a > b, da, db))
 
 

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 # A module may import from those before it, and from its own package.
 ORDER = [
     "errors", "cache", "units", "dual", "symbols", "formula", "hardware", "network", "models", "scenario",
-    "scenario_file", "dram", "roofline", "pim", "sharing", "schedule", "stages", "optimize", "importers", "load", "step",
-    "sweep", "sensitivity", "solve", "plots", "report", "validation", "cli",
+    "scenario_file", "dram", "roofline", "pim", "sharing", "schedule", "stages", "optimize", "importers", "load",
+    "step", "sweep", "sensitivity", "solve", "plots", "explore", "report", "validation", "cli",
 ]  # fmt: skip
 # The facade hands out names lazily, and `python -m pimmodel` starts the command line.
 ENTRANCES = {"pimmodel", "pimmodel.__main__"}

@@ -107,7 +107,7 @@ def undominated(costs: Floats) -> NDArray[np.bool_]:
 
 
 def _staircase(pairs: Floats) -> NDArray[np.bool_]:
-    """Points that none before beats or equals in both costs; the steps of the stairs so far rise in one, fall in the other."""
+    """Points that none before beats or equals in both costs; stairs rise in one, fall in the other."""
     kept = np.zeros(len(pairs), dtype=bool)
     firsts: list[float] = []
     seconds: list[float] = []

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel import cache
-from pimmodel.dual import numbers
 from pimmodel.dram.service import sustained_rate
+from pimmodel.dual import numbers
 from pimmodel.hardware.system import System
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import HostQueue, HostStream, PimKernel, Policy, Scenario

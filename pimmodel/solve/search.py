@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pimmodel.dual import value_of
+from pimmodel.errors import PimModelError
 from pimmodel.formula import sp
 from pimmodel.hardware.system import System
 from pimmodel.network.network import Network
 from pimmodel.network.training import Optimizer, Precision
-from pimmodel.errors import PimModelError
 from pimmodel.sensitivity.evaluate import Point, StudyPolicy, Thresholds, check_policy
 from pimmodel.solve.target import Target, parse_target
 from pimmodel.solve.unknown import Bounds, Unknown, make_unknown
@@ -325,10 +325,15 @@ def _shown(value: float, unit: str) -> str:
 
 def _text(found: Solution, target: Target) -> str:
     """The answer in words."""
-    value, ends = _shown(found.value, found.unit), f"{_shown(found.low, found.unit)} and {_shown(found.high, found.unit)}"
-    here = f"now: {found.unknown} {_shown(found.current.value, found.unit)}, {target.name} {target.text(found.current.result)}"
+    value, ends = (
+        _shown(found.value, found.unit),
+        f"{_shown(found.low, found.unit)} and {_shown(found.high, found.unit)}",
+    )
+    now = _shown(found.current.value, found.unit)
+    here = f"now: {found.unknown} {now}, {target.name} {target.text(found.current.result)}"
     if found.status == "impossible":
-        return f"{found.target}: impossible with {found.unknown} between {ends}\n{found.forbidden_by} ({found.unknown} {value})\n{here}"
+        said = f"{found.forbidden_by} ({found.unknown} {value})"
+        return f"{found.target}: impossible with {found.unknown} between {ends}\n{said}\n{here}"
     if found.status == "always met":
         return f"{found.target}: met by every {found.unknown} that was tried between {ends}\n{here}"
     lines = [f"{found.target}: {found.side} {found.unknown} is {value}, {target.name} {target.text(found.result)}"]
@@ -338,5 +343,7 @@ def _text(found: Solution, target: Target) -> str:
         beside = " and ".join(f"{_shown(one.value, found.unit)} ({target.text(one.result)})" for one in found.bracket)
         lines.append(f"{found.method}, {found.evaluations} evaluations, between {beside}")
     if not found.monotone:
-        lines.append(f"not monotone between {ends}: the target is missed and met more than once; this is the first change")
+        lines.append(
+            f"not monotone between {ends}: the target is missed and met more than once; this is the first change"
+        )
     return "\n".join([*lines, here])

@@ -1,9 +1,9 @@
 """Targets such as "speedup(serial) >= 1.2" or "time <= 100 ms": a quantity, a comparison, a number with its unit.
 
-    target     = quantity comparison number [unit]
-    quantity   = "time" | "images_per_second" | "energy" | "energy_delay" | "speedup" "(" policy ")"
-    comparison = ">=" | "<=" | "=="
-    policy     = "gpu-only" | "serial"
+target     = quantity comparison number [unit]
+quantity   = "time" | "images_per_second" | "energy" | "energy_delay" | "speedup" "(" policy ")"
+comparison = ">=" | "<=" | "=="
+policy     = "gpu-only" | "serial"
 """
 
 from __future__ import annotations

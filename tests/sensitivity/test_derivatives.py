@@ -1,4 +1,4 @@
-"""Derivatives of whole steps against difference quotients on random systems; whole numbers, kinks, and what is refused."""
+"""Derivatives of whole steps against difference quotients on random systems; whole numbers, kinks, refusals."""
 
 from __future__ import annotations
 

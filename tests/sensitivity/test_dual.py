@@ -109,7 +109,8 @@ def test_slopes_of_every_formula_are_its_difference_quotients(name: str) -> None
     compared = 0
     for _ in range(8):
         values = {argument: float(drawn.uniform(0.05, 0.95)) if SYMBOLS[argument].unit == "1" and not
-                  SYMBOLS[argument].integer else float(drawn.uniform(1.2, 9.7)) for argument in one.arguments}  # fmt: skip
+                  SYMBOLS[argument].integer else float(drawn.uniform(1.2, 9.7)) for argument in
+                  one.arguments}  # fmt: skip
         with np.errstate(all="ignore"):
             base = float(one(**values))
         if not np.isfinite(base):
