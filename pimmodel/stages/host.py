@@ -145,15 +145,18 @@ class HostTimes:
             return np.array([len(self._traffic) - 1])
         return np.arange(self.menu.first[kernel], self.menu.first[kernel + 1])
 
-    def at(self, chosen: Chosen, room: Room | None = None, name: str = "") -> HostSide:
-        """All kinds of tasks with kernels chosen at N rates; in `room` under `name`, until it is used again."""
+    def at(self, chosen: Chosen, room: Room | None = None, name: str = "", scale: float = 1.0) -> HostSide:
+        """All kinds of tasks with kernels chosen at N rates; in `room` under `name`, until it is used again.
+
+        `scale` : their time over what the model says [1]; their traffic is as it was.
+        """
         room = room or Room()
         menu = self.menu
         kinds, count = len(self.kernel_of), len(chosen.clock)
         time, way = (room.array(f"{name} {one}", (kinds, count)) for one in ("time", "way"))
         share, node = (room.array(f"{name} {one}", (kinds, count), np.int32) for one in ("share", "node"))
         self.loops["host_side"](
-            chosen.dram, chosen.l2, chosen.launch, chosen.clock * self.per_clock, *self.limits, menu.first,
+            chosen.dram, chosen.l2, chosen.launch, chosen.clock * self.per_clock, *self.limits, scale, menu.first,
             menu.streamed, menu.near, menu.apart_bytes, menu.apart_launches, menu.kernels, *self.arguments,
             chosen.time, chosen.place, np.full(count, self.no_kernel), room.array("host work", (count,)), time, node,
             way, share,
@@ -201,11 +204,11 @@ class HostTimes:
         )  # fmt: skip
         return memory
 
-    def energy(self, side: HostSide, weights: Floats) -> Floats:
+    def energy(self, chosen: Chosen, weights: Floats) -> Floats:
         """Dynamic energy of tasks, each kind `weights` times, shape (I,) [1]; at N designs, shape (N,) [J]."""
-        found = np.zeros(side.time.shape[1])
+        found = np.zeros(len(chosen.clock))
         self.loops["gather_side"](weights, self.menu.first, self.kernel_of, self._begin, self._energies,
-                                  side.chosen.place, found)  # fmt: skip
+                                  chosen.place, found)  # fmt: skip
         return found
 
     @functools.cached_property

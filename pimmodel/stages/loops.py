@@ -130,15 +130,15 @@ def place_rate(
 
 def host_side(
     dram: Any, l2: Any, launch: Any, operation: Any, sms: float, column_time: float, least: float, most: float,
-    first_rate: float, per_step: float, last: int, first: Any, streamed: Any, near: Any, apart_bytes: Any,
+    first_rate: float, per_step: float, last: int, scale: float, first: Any, streamed: Any, near: Any, apart_bytes: Any,
     apart_launches: Any, kernels: Any, traffic: Any, in_turn: Any, kernel_of: Any, stream_first: Any, stream_moved: Any,
     stream_operations: Any, stream_blocks: Any, stream_bytes: Any, again: Any, share_first: Any, share_of: Any,
     kernel_times: Any, kernel_chosen: Any, nothing: Any, room: Any, time: Any, node: Any, way: Any, share: Any,
 ) -> None:  # fmt: skip
     """I kinds of host tasks at N rates, a kernel (-1: none) and streaming kernels each; arrays of shape (I, N).
 
-    Fills time [s], node of the request rate and part of the way to the next [1], and write share, which depends on the
-    kernel chosen.
+    Fills time, `scale` times what the model says [s], node of the request rate and part of the way to the next [1], and
+    write share, which depends on the kernel chosen.
     """
     for item in range(len(kernel_of)):
         kernel, row, begin = kernel_of[item], time[item], share_first[item]
@@ -157,6 +157,9 @@ def host_side(
                 row[n] = 0.0
         add_streams(dram, launch, operation, sms, stream_first[item], stream_first[item + 1], stream_moved,
                     stream_operations, stream_blocks, row)  # fmt: skip
+        if scale != 1.0:
+            for n in range(len(row)):
+                row[n] *= scale
         place_rate(traffic, chosen, stream_bytes[item] + again[item], row, column_time, least, most, first_rate,
                    per_step, last, room, node[item], way[item])  # fmt: skip
         part = share[item]
@@ -373,9 +376,9 @@ def given_side(
         )  # fmt: skip
         host_side(
             dram[begin:end], l2[begin:end], launch[begin:end], operation[begin:end], limits[0], limits[1], limits[2],
-            limits[3], limits[4], limits[5], limits[6], menu[0], menu[5], menu[6], menu[7], menu[8], menu[9], host[0],
-            host[1], host[2], host[3], host[4], host[5], host[6], host[7], host[8], host[9], host[10], kernel_time,
-            kernel_place, nothing, work, time, node, way, share,
+            limits[3], limits[4], limits[5], limits[6], 1.0, menu[0], menu[5], menu[6], menu[7], menu[8], menu[9],
+            host[0], host[1], host[2], host[3], host[4], host[5], host[6], host[7], host[8], host[9], host[10],
+            kernel_time, kernel_place, nothing, work, time, node, way, share,
         )  # fmt: skip
         read = progress_side(
             stages[8], beside[0], beside[1], beside[2], thresholds[begin:end], share, node, way, cells, table, time,

@@ -36,6 +36,9 @@ class Collected:
         self.arrays: dict[str, Numbers] = {
             name: np.full((*size, count), np.nan) for name, size in sizes.items() if name in study.outputs
         }
+        if "interval" in study.outputs:
+            self.arrays |= {f"{name}_{end}": np.full((*sizes[name], count), np.nan)
+                            for name in ("time", "speedup") for end in ("low", "high")}  # fmt: skip
         self.codes = np.zeros(count, dtype=np.int32)
         self.reasons: dict[str, int] = {"": 0}
 
@@ -71,9 +74,11 @@ class Collected:
         own = {"time": ["policy"], "speedup": ["policy", "over"], "energy": ["policy"], "bound": []}
         data: dict[str, Any] = {}
         for name, array in self.arrays.items():
-            note, unit = _NOTES[name]
+            quantity, _, end = name.partition("_")
+            note, unit = _NOTES[quantity]
+            note += f", {end} end of an interval of nine tenths" if end else ""
             shaped = array.reshape(*array.shape[:-1], *designs.shape)
-            data[name] = ([*own[name], *names], shaped, {"long_name": note, "units": unit})
+            data[name] = ([*own[quantity], *names], shaped, {"long_name": note, "units": unit})
         meanings = {
             "long_name": "why a design is not possible; 0: it is",
             "flag_values": np.arange(len(self.reasons), dtype=np.int32),
@@ -81,7 +86,7 @@ class Collected:
         }
         data["reason"] = (names, self.codes.reshape(designs.shape), meanings)
         coordinates: dict[str, Any] = {"policy": list(study.policies)}
-        if "speedup" in self.arrays:
+        if "speedup" in self.arrays or "speedup_low" in self.arrays:
             coordinates["over"] = list(BASES)
         if not grid:
             coordinates[DESIGN] = np.arange(len(designs))
@@ -197,7 +202,8 @@ def _frame(collected: Collected, begin: int, end: int) -> Any:
     units = {"time": "s", "energy": "J", "bound": "s"}
     for name in study.figures:
         kind, *rest = name.split(" ")
-        label = "_".join([kind, *rest]).replace("-", "_") + (f"_{units[kind]}" if kind in units else "")
+        unit = units.get(kind.partition("_")[0])
+        label = "_".join([kind, *rest]).replace("-", "_") + (f"_{unit}" if unit else "")
         columns[label] = collected._row(name)[begin:end]
     reasons = np.array(list(collected.reasons), dtype=object)
     columns["reason"] = reasons[collected.codes[begin:end]]

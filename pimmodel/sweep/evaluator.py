@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from pimmodel.hardware.system import System
 from pimmodel.roofline.menu import KernelMenu, Rates
 from pimmodel.schedule.energy import static_powers, task_energy
 from pimmodel.schedule.tasks import Floats
+from pimmodel.sensitivity.uncertainty import HOST, scaled_time_interval, speedup_interval
 from pimmodel.stages.batch import BLOCK, CACHED, StageBatch
 from pimmodel.stages.host import Chosen, fastest, menu_of, system_rates
 from pimmodel.stages.model import stage_model
@@ -169,37 +170,49 @@ class Evaluator:
 
     def _figures(self, group: _Group, chosen: Chosen, pairs: Any) -> dict[str, Floats]:
         study, figures = self.study, dict[str, Floats]()
-        whole = simple = group.simple
-        work, powers = group.step.workload, 0.0
-        energy = "energy" in study.outputs
-        if energy:
-            powers = sum(static_powers(work.system).values())
-        if study.simple:
-            side = simple.host.at(chosen, self._room, "all")
-            if "gpu-only" in study.needed:
-                figures["time gpu-only"] = simple.gpu_only(side)
-                if energy:
-                    dynamic = simple.host.energy(side, simple.host.weights())
-                    figures["energy gpu-only"] = dynamic + powers * figures["time gpu-only"]
-            if "serial" in study.needed:
-                figures["time serial"] = simple.serial(side)
-                if energy:
-                    on_host = whole.host.energy(side, whole.host.weights(~whole.on_pim))
-                    pim = float(np.nansum(task_energy(work).pim))
-                    figures["energy serial"] = on_host + pim + powers * figures["time serial"]
-            if "bound" in study.figures or "ideal" in study.policies:
-                figures["bound"] = figures["time ideal"] = simple.bounds(side).time
-        if "exclusive" in study.policies:
-            batch = group.stages
-            side = batch.host.at(chosen, self._room, "stages")
-            time = figures["time exclusive"] = batch.times(side, pairs, room=self._room)
-            if energy:
-                on_host = batch.host.energy(side, batch.host.weights())
-                pim = float(np.nansum(np.where(batch.model.on_pim, task_energy(work).pim, 0.0)))
-                figures["energy exclusive"] = on_host + pim + powers * time
+        times = self._times(group, chosen, pairs)
+        figures |= {f"time {policy}": time for policy, time in times.items()}
+        figures["bound"] = times.get("ideal", np.zeros(0))
+        if "energy" in study.outputs:
+            figures |= self._energies(group, chosen, times)
         if "speedup" in study.outputs:
             figures |= speedups(study, figures)
+        if "interval" in study.outputs:
+            scaled = {
+                factor: self._times(group, chosen, pairs, factor) for factor in (HOST.low, HOST.median, HOST.high)
+            }
+            figures |= intervals(study, scaled)
         return figures
+
+    def _times(self, group: _Group, chosen: Chosen, pairs: Any, scale: float = 1.0) -> dict[str, Floats]:
+        """Times of the policies that are needed [s], those of the host's tasks `scale` times the model's [1]."""
+        study, simple, times = self.study, group.simple, dict[str, Floats]()
+        if study.simple:
+            side = simple.host.at(chosen, self._room, "all", scale)
+            if "gpu-only" in study.needed:
+                times["gpu-only"] = simple.gpu_only(side)
+            if "serial" in study.needed:
+                times["serial"] = simple.serial(side)
+            if "bound" in study.figures or "ideal" in study.policies:
+                times["ideal"] = simple.bounds(side).time
+        if "exclusive" in study.policies:
+            side = group.stages.host.at(chosen, self._room, "stages", scale)
+            times["exclusive"] = group.stages.times(side, pairs, room=self._room)
+        return times
+
+    def _energies(self, group: _Group, chosen: Chosen, times: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Energies of the study's policies [J], from what their tasks take and what is drawn all the time."""
+        work, simple, found = group.step.workload, group.simple, dict[str, Floats]()
+        power = sum(static_powers(work.system).values())
+        for policy in self.study.policies:
+            if policy == "ideal":
+                continue
+            tasks = group.stages.host if policy == "exclusive" else simple.host
+            on_pim = np.zeros(len(work), dtype=bool) if policy == "gpu-only" else simple.on_pim
+            dynamic = tasks.energy(chosen, tasks.weights(None if policy == "exclusive" else ~on_pim))
+            pim = float(np.nansum(np.where(on_pim, task_energy(work).pim, 0.0)))
+            found[f"energy {policy}"] = dynamic + pim + power * times[policy]
+        return found
 
     def _pairs(self, group: _Group, values: Mapping[str, Numbers], count: int) -> Any:
         """Place of every design's threshold pair in the table; None: the best of every stage."""
@@ -217,6 +230,22 @@ def speedups(study: Study, figures: Mapping[str, Any]) -> dict[str, Any]:
         f"speedup {policy} over {base}": figures[f"time {base}"] / figures[f"time {policy}"]
         for policy in study.policies for base in BASES
     }  # fmt: skip
+
+
+def intervals(study: Study, scaled: Mapping[float, Mapping[str, Any]]) -> dict[str, Any]:
+    """Intervals of a study's times [s] and speedups [1], from times by factor on the host's times and policy [s]."""
+
+    def of(policy: str) -> Callable[[float], Any]:
+        return lambda factor: scaled[factor][policy]
+
+    found: dict[str, Any] = {}
+    for policy in study.policies:
+        made = scaled_time_interval(of(policy), policy)
+        found |= {f"time_low {policy}": made.low, f"time_high {policy}": made.high}
+        for base in BASES:
+            made = speedup_interval(of(policy), of(base), policy, base)
+            found |= {f"speedup_low {policy} over {base}": made.low, f"speedup_high {policy} over {base}": made.high}
+    return found
 
 
 def evaluator(study: Study) -> Evaluator | ScheduleEvaluator:

@@ -17,7 +17,7 @@ from pimmodel.sweep.axes import designs
 from pimmodel.sweep.dataset import Collected, check_form, save
 from pimmodel.sweep.evaluator import Evaluator, Figures, ScheduleEvaluator, evaluator
 from pimmodel.sweep.parts import PartStore
-from pimmodel.sweep.study import STAGED, Study
+from pimmodel.sweep.study import DEFAULT, STAGED, Study
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +38,7 @@ def sweep(
     points: int | None = None,
     seed: int = 0,
     policies: Sequence[str] = STAGED,
-    outputs: Sequence[str] = ("time", "speedup", "energy", "bound"),
+    outputs: Sequence[str] = DEFAULT,
     thresholds: tuple[int, int] | None = None,
     chunks: int = 1,
     precision: Precision = "fp32",
@@ -62,7 +62,8 @@ def sweep(
     method : "grid", "random", "latin" or "sobol"
     points, seed : designs to sample, and how
     policies : of "gpu-only", "serial", "exclusive" and "ideal"; with model "schedule", of all
-    outputs : of "time", "speedup" (over gpu-only and serial), "energy" and "bound"
+    outputs : of "time", "speedup" (over gpu-only and serial), "energy", "bound" and "interval": where nine of ten times
+        and speedups lie (`pimmodel.sensitivity.uncertainty`), of the stage model
     thresholds : (theta_low, theta_high) of all host tasks under "exclusive"; default: the best for each
     chunks : chunks of the CONV tasks under "exclusive" [1]
     precision, optimizer, fuse_activation, model : as for `pimmodel.estimate`, whose numbers these are. "stages" does up

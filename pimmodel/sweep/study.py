@@ -21,7 +21,8 @@ from pimmodel.step import MODELS, POLICIES, Model, Policy, Step, prepare
 from pimmodel.sweep.axes import HIGH, LOW, OWN, Designs
 
 STAGED: tuple[Policy, ...] = ("gpu-only", "serial", "exclusive", "ideal")
-OUTPUTS = ("time", "speedup", "energy", "bound")
+OUTPUTS = ("time", "speedup", "energy", "bound", "interval")
+DEFAULT = ("time", "speedup", "energy", "bound")
 BASES: tuple[Policy, ...] = ("gpu-only", "serial")  # that speedups are over
 
 
@@ -41,7 +42,7 @@ class Study:
     system: System
     designs: Designs
     policies: tuple[str, ...] = STAGED
-    outputs: tuple[str, ...] = ("time", "speedup", "energy", "bound")
+    outputs: tuple[str, ...] = DEFAULT
     low: int | None = None
     high: int | None = None
     chunks: int = 1
@@ -61,6 +62,8 @@ class Study:
                     raise UnknownNameError(f"one of the {what}", one, known)
             if not wanted or len(set(wanted)) < len(wanted):
                 raise PimModelError(f"{what} are {list(wanted)}; allowed: one or more of {', '.join(known)}, each once")
+        if self.model == "schedule" and "interval" in self.outputs:
+            raise PimModelError("outputs have 'interval', which only the stage model gives; allowed: model 'stages'")
         varied = {axis.name for axis in self.designs.axes}
         given = {LOW: self.low is not None or LOW in varied, HIGH: self.high is not None or HIGH in varied}
         if given[LOW] != given[HIGH]:
@@ -78,12 +81,16 @@ class Study:
             found += [f"energy {name}" for name in self.policies if name != "ideal"]
         if "bound" in self.outputs:
             found.append("bound")
+        if "interval" in self.outputs:
+            found += [f"time_{end} {name}" for end in ("low", "high") for name in self.policies]
+            found += [f"speedup_{end} {name} over {base}" for end in ("low", "high") for name in self.policies
+                      for base in BASES]  # fmt: skip
         return tuple(found)
 
     @property
     def needed(self) -> set[str]:
         """Policies whose times must be known."""
-        return {*self.policies, *(BASES if "speedup" in self.outputs else ())}
+        return {*self.policies, *(BASES if {"speedup", "interval"} & set(self.outputs) else ())}
 
     @property
     def simple(self) -> bool:

@@ -33,7 +33,7 @@ from pimmodel.hardware.load import load_system
 from pimmodel.hardware.values import UnfitError, value_in
 from pimmodel.load import load_network
 from pimmodel.sweep.axes import OWN, designs
-from pimmodel.sweep.study import OUTPUTS, STAGED, Study
+from pimmodel.sweep.study import DEFAULT, STAGED, Study
 
 _TEXTS = ("network", "system", "precision", "optimizer", "method", "model", "output", "unknown_ops")
 _COUNTS = ("batch", "image_size", "chunks", "points", "seed")
@@ -75,7 +75,7 @@ def load_study(path: str | Path) -> StudyFile:
     low, high = raw.get("thresholds", (None, None))
     study = Study(
         network, system, designs(system, parameters, method, raw.get("points"), raw.get("seed", 0)),
-        tuple(raw.get("policies", STAGED)), tuple(raw.get("outputs", OUTPUTS)), low, high, raw.get("chunks", 1),
+        tuple(raw.get("policies", STAGED)), tuple(raw.get("outputs", DEFAULT)), low, high, raw.get("chunks", 1),
         raw.get("precision", "fp32"), raw.get("optimizer", "sgd-momentum"),
         raw.get("fuse_activation", False), raw.get("model", "stages"),
     )  # fmt: skip

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pimmodel.sensitivity.uncertainty import scaled_time_interval
 from study_cases import network, system
 
 import pimmodel as pm
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.load import replace
 from pimmodel.network.rebatch import with_batch
+from pimmodel.stages.model import stage_model
 from pimmodel.step import estimate_step, prepare
 
 RANGES = {
@@ -105,6 +107,25 @@ def test_thresholds_out_of_order_are_refused_one_by_one() -> None:
     assert (found.reason.values == 0).tolist() == [[True, False], [False, False]]
 
 
+def test_intervals_are_those_of_the_design() -> None:
+    """The same intervals as at a point of the sensitivity analysis, which evaluates the readable model."""
+    found = pm.sweep(network(), system(), {"gpu.clock": [1e9, 1.4e9]}, thresholds=(16, 58),
+                     outputs=("time", "speedup", "interval"))  # fmt: skip
+    step = prepare(network(), replace(system(), {"gpu.clock": 1.4e9}))
+    design = found.sel({"gpu.clock": 1.4e9})
+    stages = stage_model(step.workload)
+    pairs = np.full(len(stages.structure), stages.table.pair(16, 58))
+    expected = scaled_time_interval(lambda factor: stages.time(pairs, factor), "exclusive")
+    one = design.sel(policy="exclusive")
+    assert one.time_low.item() == pytest.approx(expected.low, rel=1e-6)
+    assert one.time_high.item() == pytest.approx(expected.high, rel=1e-6)
+    assert one.time_low.item() < one.time.item() < one.time_high.item()
+    # The host's factor is common to both policies: a speedup is surer than a time.
+    low, high = (one[f"speedup_{end}"].sel(over="serial").item() for end in ("low", "high"))
+    assert low < one.speedup.sel(over="serial").item() < high
+    assert high / low < one.time_high.item() / one.time_low.item()
+
+
 def test_faster_parts_never_make_a_step_slower() -> None:
     found = pm.sweep(network(), system(), {"gpu.clock": np.linspace(0.5e9, 3e9, 30)}, policies=("gpu-only", "serial"),
                      outputs=("time",))  # fmt: skip
@@ -123,6 +144,7 @@ def test_faster_parts_never_make_a_step_slower() -> None:
         ({"policies": ("watermark",)}, "unknown one of the policies 'watermark'"),
         ({"outputs": ("time", "time")}, "each once"),
         ({"model": "fluid"}, "unknown model"),
+        ({"model": "schedule", "outputs": ("interval",)}, "only the stage model"),
         ({"part_size": 0}, "part_size is 0"),
         ({"workers": 0}, "workers is 0"),
         ({"output": "figures.txt"}, "ends in .nc"),
