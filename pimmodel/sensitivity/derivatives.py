@@ -178,7 +178,7 @@ class Sensitivity:
             else:
                 assert one.steps is not None
                 assert one.change is not None
-                values = tuple(one.value if step is None else step for step in one.steps)  # type: ignore[assignment]
+                values = tuple(one.value if step is None else step for step in one.steps)
                 times = tuple(self.time * (1 + (ratio or 0.0)) for ratio in one.change)
             found.append((one, Sides(*values), Sides(*times)))
         return found
@@ -267,7 +267,8 @@ def step_sensitivity(
 
 def _by_base(system: System, chosen: Sequence[Parameter]) -> list[tuple[System, list[Parameter]]]:
     """Parameters by the system that their changes start from: itself, or the one without a stated bandwidth."""
-    itself, other = [], []
+    itself: list[Parameter] = []
+    other: list[Parameter] = []
     base = system
     for one in chosen:
         started = base_system(system, one.name)
@@ -304,8 +305,9 @@ def _derivatives(base: Point, policy: StudyPolicy, some: Sequence[Parameter]) ->
             name: Sides(*(side * one.value / float(value_of(number)) for side in sides(number)))  # type: ignore[operator]
             for name, number in results.items()
         }
+        sides_of: tuple[Any, ...] = (host, pim)
         slopes = [np.abs(side.slope[place]) if isinstance(side, Dual) else np.zeros(len(point.work))
-                  for side in (host, pim)]  # fmt: skip
+                  for side in sides_of]  # fmt: skip
         effects.append(Effect(one.name, one.value, one.unit, one.kind, sides(results["time"]), **elasticities,
                               active=_acts(point, policy, *slopes)))  # fmt: skip
     return effects

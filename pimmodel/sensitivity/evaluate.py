@@ -188,7 +188,7 @@ def check_scenarios(system: System, signatures: Sequence[Signature | None]) -> N
 
 
 def dual_system(system: System, slopes: Mapping[str, Floats]) -> System:
-    """A system whose parameters of these dotted names are dual numbers, with slopes of shape (D,)."""
+    """A system whose parameters of these dotted names are dual numbers, with `slopes` of shape (D,) [1]."""
 
     def seeded(part: BaseModel, prefix: str) -> BaseModel:
         update: dict[str, Any] = {}
@@ -225,7 +225,8 @@ def fill_table(model: StageModel, pair: int | None) -> None:
 def ideal_time(point: Point) -> Any:
     """The lower bound of :mod:`pimmodel.schedule.bound` [s]; dual numbers keep the split of the work as it is."""
     bound = point.bound
-    if not isinstance(point.work.pim, Dual) and not point.slopes:
+    pim_times: Any = point.work.pim
+    if not isinstance(pim_times, Dual) and not point.slopes:
         return bound.time
     work = point.work
     host, pim = work.host[1].time, np.nan_to_num(work.pim)
@@ -244,7 +245,7 @@ def ideal_time(point: Point) -> Any:
     return done + (left - done) / (host[task] + pim[task]) * pim[task]
 
 
-def _longest_path(graph: nx.DiGraph, times: Dual) -> Any:
+def _longest_path(graph: nx.DiGraph, times: Any) -> Any:
     start: dict[str, Any] = {}
     finish: dict[str, Any] = {}
     for index, name in enumerate(graph):

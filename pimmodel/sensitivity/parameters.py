@@ -57,6 +57,7 @@ def parameters(system: System, wanted: Sequence[str] | None = None) -> list[Para
 
     Parameters
     ----------
+    system : whose parameters
     wanted : dotted names, or patterns such as "memory.timing.*"; None: all
 
     Raises

@@ -84,7 +84,7 @@ def pareto_front(
 
 
 def undominated(costs: Floats) -> NDArray[np.bool_]:
-    """Which of P points no other beats in K costs, less is better; shape (P, K), no NaN.
+    """Which of P points no other beats in K costs, less is better; `costs` of shape (P, K) in any units [1], no NaN.
 
     In time P log P for one and two costs; for three a sorted staircase of the other two; above, each point against
     the front so far.

@@ -25,6 +25,7 @@ from pimmodel.roofline.menu import Rates
 from pimmodel.sensitivity.evaluate import Point, StudyPolicy, Thresholds, check_policy, fill_table
 from pimmodel.sensitivity.parameters import value_in_system
 from pimmodel.stages.batch import StageBatch
+from pimmodel.stages.host import fastest
 from pimmodel.stages.model import stage_model
 from pimmodel.step import prepare
 from pimmodel.units import UnitError, parse_quantity
@@ -72,7 +73,7 @@ class SobolIndices:
         made = [{"parameter": name, "low": self.ranges[name][0], "high": self.ranges[name][1],
                  "first": float(first), "first_half_width": float(half), "total": float(total),
                  "total_half_width": float(wide)} for name, first, half, total, wide in columns]  # fmt: skip
-        return sorted(made, key=lambda row: -float(row["total"]))  # type: ignore[arg-type]
+        return sorted(made, key=lambda row: -float(row["total"]))
 
     def to_json(self, indent: int | None = 2) -> str:
         """All figures as JSON text."""
@@ -215,16 +216,15 @@ def batch_times(point: Point, policy: str, changed: Mapping[str, Floats]) -> Flo
 
     model = stage_model(work, on_pim=np.zeros(len(work), dtype=bool) if policy == "gpu-only" else None)
     batch = StageBatch(model)
-    host = batch.host(Rates(
+    host = batch.host.at(fastest(batch.menu, Rates(
         rate("gpu.clock", system.gpu.clock), rate("gpu.fp16_tensor_peak", system.gpu.fp16_tensor_peak),
         rate("memory_bandwidth", system.peak_bandwidth) * sustained * constants.dram_efficiency,
         rate("gpu.l2_bandwidth", system.gpu.l2_bandwidth),
         rate("gpu.launch_overhead", system.gpu.launch_overhead)
         * rate("gpu.kernels.launch_factor", constants.launch_factor),
-    ))  # fmt: skip
+    )))  # fmt: skip
     if policy != "exclusive":
-        _, kind = np.unique(batch.items.item_of[model.structure.host], return_inverse=True)
-        return np.asarray(host.time[kind.reshape(-1)].sum(axis=0) + model.pim_total)
+        return np.asarray(batch.host.weights() @ host.time + model.pim_total)
     if point.thresholds is None:
         fill_table(model, None)
         return batch.times(host)

@@ -191,7 +191,8 @@ def stage_work(pim: Floats, signatures: tuple[tuple[tuple[bool, ...], ...] | Non
     def added(groups: tuple[tuple[int, ...], ...]) -> Floats:
         stage = np.repeat(np.arange(len(groups)), [len(tasks) for tasks in groups])
         flat = np.array([task for tasks in groups for task in tasks], dtype=np.int64)
-        return np.bincount(stage, weights=pim[flat], minlength=len(groups))
+        whole: Any = np.bincount(stage, weights=pim[flat], minlength=len(groups))  # dual where `pim` is
+        return whole  # type: ignore[no-any-return]
 
     def mixed(tasks: tuple[int, ...]) -> Mix:
         return mix_of([signatures[task] for task in tasks], [pim[task] for task in tasks]) if tasks else NO_MIX

@@ -128,7 +128,7 @@ def test_replacing_by_its_own_values_changes_nothing(names):
     assert leaves(same) == own
 
 
-@given(st.floats(3e8, 2.5e9), st.integers(1, 4), st.integers(1, 1000))
+@given(st.floats(3e8, 2.5e9), st.sampled_from([1, 2, 4]), st.integers(1, 1000))
 def test_there_and_back(clock, units, sms):
     there = replace(SYSTEM, {"memory.clock": clock, "pim.units_per_channel": units, "gpu.sm_count": sms})
     back = replace(there, {"memory.clock": 877e6, "pim.units_per_channel": 4, "gpu.sm_count": 80})

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pimmodel.sensitivity.uncertainty import scaled_time_interval
 from study_cases import network, system
 
 import pimmodel as pm
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.load import replace
 from pimmodel.network.rebatch import with_batch
+from pimmodel.sensitivity.uncertainty import scaled_time_interval
 from pimmodel.stages.model import stage_model
 from pimmodel.step import estimate_step, prepare
 
