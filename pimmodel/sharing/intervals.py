@@ -10,10 +10,10 @@ from __future__ import annotations
 from pimmodel.scenario import Scenario
 
 # Relative errors, or absolute ones in share of the full rate for the PIM.
-_P90_HOST_STALLING = 0.195
+_P90_HOST_STALLING = 0.183
 _P90_HOST_RUNNING = 0.01
-_P90_PIM_RELATIVE = 0.323
-_P95_PIM_ABSOLUTE = 0.0133
+_P90_PIM_RELATIVE = 0.324
+_P95_PIM_ABSOLUTE = 0.0129
 CALIBRATED_BY = "pimmodel validate contention --n 500 --seed 20261124"
 _TURNS = ("exclusive", "watermark", "bypass-cap", "time-slice", "host-first")
 

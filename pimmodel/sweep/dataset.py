@@ -44,14 +44,12 @@ class Collected:
 
     def put(self, begin: int, figures: Figures) -> None:
         """Figures of the designs from `begin` on."""
-        count = len(figures["reason"])
+        reasons: list[str] = [str(one) for one in figures["reason"].tolist()]
+        end = begin + len(reasons)
         for name in self.study.figures:
-            self._row(name)[begin : begin + count] = figures[name]
-        codes = [
-            self.reasons.setdefault(str(one), len(self.reasons)) for one in np.unique(figures["reason"].astype("U"))
-        ]
-        _, which = np.unique(figures["reason"].astype("U"), return_inverse=True)
-        self.codes[begin : begin + count] = np.array(codes)[which]
+            self._row(name)[begin:end] = figures[name]
+        if set(reasons) != {""}:
+            self.codes[begin:end] = [self.reasons.setdefault(one, len(self.reasons)) for one in reasons]
 
     def _row(self, figure: str) -> Any:
         kind, *rest = figure.split(" ")

@@ -49,6 +49,7 @@ class _Group:
     menu: KernelMenu = field(init=False)
     simple: SimpleBatch = field(init=False)
     stages: StageBatch = field(init=False)
+    filled: bool = False
 
     def __post_init__(self) -> None:
         work = self.step.workload
@@ -88,16 +89,19 @@ class Evaluator:
             if isinstance(group, str):
                 found["reason"][places] = group
                 continue
-            size = 16 * BLOCK if self._times_alone else BLOCK
+            given = self.study.low is not None or LOW in values
+            size = 16 * BLOCK if self._times_alone and given else BLOCK
             blocks = [places[begin : begin + size] for begin in range(0, len(places), size)]
 
             def one(block: Any, group: _Group = group) -> None:
                 self._block(group, {name: values[name][block] for name in values if name in self.fast}, block, found)
 
+            if not group.filled:  # the first block fills the tables that the others share
+                one(blocks.pop(0))
+                group.filled = True
             if workers > 1 and len(blocks) > 1:
-                one(blocks[0])  # fills the tables that the others share
                 with ThreadPoolExecutor(workers) as pool:
-                    list(pool.map(one, blocks[1:]))
+                    list(pool.map(one, blocks))
             else:
                 for block in blocks:
                     one(block)

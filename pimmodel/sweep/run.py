@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # Designs of one part: what is written, shown as progress, and sent to a cluster's worker at once.
-PART = {"stages": 2**16, "schedule": 4}
+PART = {"stages": 2**17, "schedule": 4}
 _RETRIES = 10  # of a part whose worker was lost
 
 Progress = Callable[[int, int], None]
