@@ -44,7 +44,7 @@ def upper_envelope(slope: Floats, reach: Floats, slack: float = 0.0) -> Ints:
     >>> upper_envelope(np.array([0.9, 0.5, 0.4]), np.array([1.0, 4.0, 2.0]))  # the third is under the second
     array([0, 1])
     """
-    found = []
+    found: list[int] = []
     highest = -np.inf  # plateau so far, from the steepest ramp down
     for place in np.lexsort((-reach, -slope)):
         plateau = slope[place] * reach[place]
