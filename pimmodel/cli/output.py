@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pimmodel.cli.table import table
 from pimmodel.errors import PimModelError
+from pimmodel.files import whole_file
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -33,16 +34,10 @@ def emit(text: str, output: Path | None) -> None:
 
 def write_bytes(data: bytes, output: Path) -> None:
     """Write a file in one step: a failure leaves no half-written one behind."""
-    draft = None
     try:
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
-            draft = Path(file.name)
-            file.write(data)
-        draft.chmod(0o666 & ~_umask())
-        draft.replace(output)
+        with whole_file(output) as draft:
+            draft.write_bytes(data)
     except (OSError, ValueError) as error:
-        if draft:
-            draft.unlink(missing_ok=True)
         raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -68,12 +63,6 @@ def _print(text: str) -> None:
         # A terminal without µ and ×: better a question mark than no table.
         encoding = sys.stdout.encoding
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:

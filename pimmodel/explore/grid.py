@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pimmodel.pim.tasks import Signature
 from pimmodel.schedule.tasks import Floats, Ints
 from pimmodel.sharing.pairs import WRITE_STEPS
 from pimmodel.stages.formulas import drain_before, sharing_cost, stage_capacity, stage_time, updates_done, work_done
@@ -73,7 +72,7 @@ def threshold_grid_of(model: StageModel, progress: Progress | None = None) -> Th
     use = work.host_at(model.task_chunks())
     alone, rates = use.time[structure.host], use.rate[structure.host]
     shares = np.round(work.write_share[structure.host] * WRITE_STEPS).astype(int)
-    _work_out(model, rates, shares, progress)
+    model.fill_table(progress=progress)
     count = len(model.table.low)
     shape = len(structure), count
     wait, time, busy, updating = (np.zeros(shape) for _ in range(4))
@@ -84,7 +83,6 @@ def threshold_grid_of(model: StageModel, progress: Progress | None = None) -> Th
         if structure.waits[stage]:
             wait[stage] = drain_before(backlog=backlog, passed_work=float(pim.passed[stage]))
             backlog = backlog - wait[stage]
-        mix, updates = pim.mixes[stage], pim.update_mix
         mix, updates, done, filled = pim.mixes[stage], pim.update_mix, nothing, nothing
         time[stage] = host
         if mix or updates:
@@ -101,22 +99,6 @@ def threshold_grid_of(model: StageModel, progress: Progress | None = None) -> Th
         waiting = waiting + pim.updates[stage] - filled
     low, high = model.table.low, model.table.high
     return ThresholdGrid(model, low, high, alone, wait, time, busy, updating, backlog + waiting)
-
-
-def _work_out(model: StageModel, rates: Floats, shares: Ints, progress: Progress | None) -> None:
-    """Fill the table of progress, one kernel and write share after another."""
-    table, every = model.table, np.arange(len(model.table.low))
-    nodes = table.grid.place(rates)[0]
-    needed: dict[tuple[Signature, int], set[int]] = {}
-    for stage, mix in enumerate(model.pim.mixes):
-        for kernel, _ in (*mix, *model.pim.update_mix):
-            needed.setdefault((kernel, int(shares[stage])), set()).update((int(nodes[stage]), int(nodes[stage]) + 1))
-    for place, ((kernel, share), wanted) in enumerate(needed.items()):
-        if progress:
-            progress(place, len(needed))
-        table.kernel(kernel, share, sorted(wanted), every)
-    if progress:
-        progress(len(needed), len(needed))
 
 
 def _beside(

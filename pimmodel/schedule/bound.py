@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -54,7 +57,7 @@ def lower_bound(graph: nx.DiGraph, host: Floats, pim: Floats, host_memory: Float
     on_pim = balanced_split(host, pim)
     work = max(float(((1 - on_pim) * host).sum()), float((on_pim * np.nan_to_num(pim)).sum()))
     memory = float(np.fmin(host_memory, pim).sum())
-    return Bound(work, memory, _longest_path(graph, np.fmin(host, pim)), on_pim)
+    return Bound(work, memory, longest_path(graph, np.fmin(host, pim).tolist()), on_pim)
 
 
 def balanced_split(host: Floats, pim: Floats) -> Floats:
@@ -80,21 +83,28 @@ def balanced_split(host: Floats, pim: Floats) -> Floats:
     return share
 
 
-def _longest_path(graph: nx.DiGraph, times: Floats) -> float:
+def longest_path(graph: nx.DiGraph, times: Any, larger: Callable[[Any, Any], Any] = max) -> Any:
     """Longest dependency path when every channelwise edge is pipelined without end.
 
     start(t) = max over barriers finish(p), over channelwise edges start(p); finish(t) = max(start(t) + time(t), finish
     of channelwise producers): no chunk leaves before the producer's last one has come.
+
+    Parameters
+    ----------
+    graph : task graph of a step
+    times : of its T tasks, anything that gives a number by index [s]
+    larger : of two of these numbers; `numpy.maximum` for dual numbers
     """
-    start: dict[str, float] = {}
-    finish: dict[str, float] = {}
+    start: dict[str, Any] = {}
+    finish: dict[str, Any] = {}
     for index, name in enumerate(graph):
-        begin = end = 0.0
+        begin: Any = 0.0
+        end: Any = 0.0
         for producer, _, kind in graph.in_edges(name, data="kind"):
             if kind == "barrier":
-                begin = max(begin, finish[producer])
+                begin = larger(begin, finish[producer])
             else:
-                begin, end = max(begin, start[producer]), max(end, finish[producer])
+                begin, end = larger(begin, start[producer]), larger(end, finish[producer])
         start[name] = begin
-        finish[name] = max(begin + float(times[index]), end)
-    return max(finish.values(), default=0.0)
+        finish[name] = larger(begin + times[index], end)
+    return functools.reduce(larger, finish.values(), 0.0)

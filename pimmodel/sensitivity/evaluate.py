@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-import networkx as nx
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
@@ -25,12 +24,12 @@ from pimmodel.pim.bandwidth import pim_stream_time
 from pimmodel.pim.tasks import Signature, pim_kernel, pim_operation_rate, pim_times
 from pimmodel.roofline.host import host_work
 from pimmodel.scenario import Policy
-from pimmodel.schedule.bound import Bound, lower_bound
+from pimmodel.schedule.bound import Bound, longest_path, lower_bound
 from pimmodel.schedule.energy import placed_energy
 from pimmodel.schedule.plan import eligible
 from pimmodel.schedule.tasks import Floats, Ints
 from pimmodel.schedule.workload import Workload
-from pimmodel.sharing.pairs import WRITE_STEPS, pair_scenario
+from pimmodel.sharing.pairs import pair_scenario
 from pimmodel.stages.model import Stage, StageModel, stage_model, stage_work
 from pimmodel.step import Step
 
@@ -108,7 +107,7 @@ class Point:
         """Threshold pair of every stage, place in the model's grid, shape (K,) [1]; 0 where nothing runs beside it."""
         plain = self.plain
         table, count = plain.model.table, len(plain.model.structure)
-        fill_table(plain.model, None if self.thresholds is None else self._given(plain))
+        plain.model.fill_table(None if self.thresholds is None else self._given(plain))
         if self.thresholds is not None:
             return np.full(count, self._given(plain))
         made = plain.model.stages()
@@ -205,23 +204,6 @@ def dual_system(system: System, slopes: Mapping[str, Floats]) -> System:
     return made
 
 
-def fill_table(model: StageModel, pair: int | None) -> None:
-    """Work out the progress that a model needs, all request rates of a kernel at once: faster than one by one.
-
-    `pair` : the threshold pair of all stages, None: every pair
-    """
-    use, table = model.work.host_at(model.task_chunks()), model.table
-    needed: dict[Any, set[int]] = {}
-    for stage, task in enumerate(model.structure.host.tolist()):
-        share = round(float(model.work.write_share[task]) * WRITE_STEPS)
-        node = int(table.grid.place(use.rate[task])[0])
-        for kernel, _ in (*model.pim.mixes[stage], *model.pim.update_mix):
-            needed.setdefault((kernel, share), set()).update((node, node + 1))
-    pairs = np.arange(len(table.low)) if pair is None else np.array([pair])
-    for (kernel, share), nodes in needed.items():
-        table.kernel(kernel, share, sorted(nodes), pairs)
-
-
 def ideal_time(point: Point) -> Any:
     """The lower bound of :mod:`pimmodel.schedule.bound` [s]; dual numbers keep the split of the work as it is."""
     bound = point.bound
@@ -236,29 +218,10 @@ def ideal_time(point: Point) -> Any:
         return either.sum()
     if bound.active == "path":
         on_pim = eligible(point.step.workload)
-        return _longest_path(work.graph, np.where(on_pim, np.minimum(host, pim), host))
+        return longest_path(work.graph, np.where(on_pim, np.minimum(host, pim), host), np.maximum)
     moved, divided = bound.on_pim >= 1, (bound.on_pim > 0) & (bound.on_pim < 1)
     left, done = np.where(moved, 0.0, host).sum(), np.where(moved, pim, 0.0).sum()
     if not divided.any():
         return np.maximum(left, done)
     (task,) = np.flatnonzero(divided).tolist()
     return done + (left - done) / (host[task] + pim[task]) * pim[task]
-
-
-def _longest_path(graph: nx.DiGraph, times: Any) -> Any:
-    start: dict[str, Any] = {}
-    finish: dict[str, Any] = {}
-    for index, name in enumerate(graph):
-        begin: Any = 0.0
-        end: Any = 0.0
-        for producer, _, kind in graph.in_edges(name, data="kind"):
-            if kind == "barrier":
-                begin = np.maximum(begin, finish[producer])
-            else:
-                begin, end = np.maximum(begin, start[producer]), np.maximum(end, finish[producer])
-        start[name] = begin
-        finish[name] = np.maximum(begin + times[index], end)
-    whole: Any = 0.0
-    for one in finish.values():
-        whole = np.maximum(whole, one)
-    return whole

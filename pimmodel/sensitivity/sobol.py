@@ -20,12 +20,10 @@ from pimmodel.hardware.change import kind_of, replace
 from pimmodel.hardware.system import System
 from pimmodel.network.network import Network
 from pimmodel.network.training import Optimizer, Precision
-from pimmodel.roofline.host import host_bandwidth
-from pimmodel.roofline.menu import Rates
-from pimmodel.sensitivity.evaluate import Point, StudyPolicy, Thresholds, check_policy, fill_table
+from pimmodel.sensitivity.evaluate import Point, StudyPolicy, Thresholds, check_policy
 from pimmodel.sensitivity.parameters import value_in_system
 from pimmodel.stages.batch import StageBatch
-from pimmodel.stages.host import fastest
+from pimmodel.stages.host import fastest, system_rates
 from pimmodel.stages.model import stage_model
 from pimmodel.step import prepare
 from pimmodel.units import UnitError, parse_quantity
@@ -203,30 +201,17 @@ def batch_times(point: Point, policy: str, changed: Mapping[str, Floats]) -> Flo
     ----------
     point : the step on a system
     policy : "gpu-only", "serial" or "exclusive"
-    changed : dotted names of `Rates` to values, shape (N,) each, in SI units
+    changed : dotted names as `pimmodel.stages.host.system_rates` takes them, to values, shape (N,) each, in SI units
     """
     check_policy(policy, ("gpu-only", "serial", "exclusive"))
-    work, system = point.step.workload, point.step.system
-    constants = system.gpu.kernels
-    # Refresh takes the same share of any bandwidth.
-    sustained = host_bandwidth(system) / system.peak_bandwidth
-
-    def rate(name: str, own: Any) -> Any:
-        return changed.get(name, np.inf if own is None else own)
-
+    work = point.step.workload
     model = stage_model(work, on_pim=np.zeros(len(work), dtype=bool) if policy == "gpu-only" else None)
     batch = StageBatch(model)
-    host = batch.host.at(fastest(batch.menu, Rates(
-        rate("gpu.clock", system.gpu.clock), rate("gpu.fp16_tensor_peak", system.gpu.fp16_tensor_peak),
-        rate("memory_bandwidth", system.peak_bandwidth) * sustained * constants.dram_efficiency,
-        rate("gpu.l2_bandwidth", system.gpu.l2_bandwidth),
-        rate("gpu.launch_overhead", system.gpu.launch_overhead)
-        * rate("gpu.kernels.launch_factor", constants.launch_factor),
-    )))  # fmt: skip
+    host = batch.host.at(fastest(batch.menu, system_rates(point.step.system, changed)))
     if policy != "exclusive":
         return np.asarray(batch.host.weights() @ host.time + model.pim_total)
     if point.thresholds is None:
-        fill_table(model, None)
+        model.fill_table()
         return batch.times(host)
     place = model.table.pair(*point.thresholds)
     return batch.times(host, thresholds=np.full(host.time.shape[1], place))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pimmodel.dram.refresh import stream_availability
 from pimmodel.hardware.system import System
-from pimmodel.roofline.host import host_bandwidth
 from pimmodel.roofline.menu import KernelMenu, Rates, kernel_menu
 from pimmodel.schedule.energy import (
     activate_energy,
@@ -27,14 +28,26 @@ from pimmodel.stages.progress import NODES, progress_table
 from pimmodel.stages.room import Room
 
 
-def system_rates(system: System) -> Rates:
-    """The rates of a system itself."""
-    gpu, constants = system.gpu, system.gpu.kernels
+def system_rates(system: System, changed: Mapping[str, Any] | None = None) -> Rates:
+    """The rates of a system itself, or of designs that differ from it in some.
+
+    Parameters
+    ----------
+    system : the system
+    changed : dotted names to values in SI, numbers or arrays of one shape: `gpu.clock`, `gpu.fp16_tensor_peak`,
+        `gpu.l2_bandwidth`, `gpu.launch_overhead`, `gpu.kernels.launch_factor`, `memory_bandwidth`
+    """
+    gpu, constants, values = system.gpu, system.gpu.kernels, changed or {}
+    # Refresh takes the same share of any bandwidth.
+    available = stream_availability(system.memory.timing, system.controller.refresh)
     return Rates(
-        gpu.clock, np.inf if gpu.fp16_tensor_peak is None else gpu.fp16_tensor_peak,
-        host_bandwidth(system) * constants.dram_efficiency, gpu.l2_bandwidth,
-        gpu.launch_overhead * constants.launch_factor,
-    )  # fmt: skip
+        values.get("gpu.clock", gpu.clock),
+        values.get("gpu.fp16_tensor_peak", np.inf if gpu.fp16_tensor_peak is None else gpu.fp16_tensor_peak),
+        values.get("memory_bandwidth", system.peak_bandwidth) * available * constants.dram_efficiency,
+        values.get("gpu.l2_bandwidth", gpu.l2_bandwidth),
+        values.get("gpu.launch_overhead", gpu.launch_overhead)
+        * values.get("gpu.kernels.launch_factor", constants.launch_factor),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pimmodel.errors import MissingExtraError, PimModelError
+from pimmodel.files import whole_file
 from pimmodel.sweep.axes import Numbers
 from pimmodel.sweep.evaluator import Figures
 from pimmodel.sweep.study import BASES, Study
@@ -147,23 +147,15 @@ def save(collected: Collected, output: Path) -> None:
     ------
     PimModelError : it cannot be written.
     """
-    form, draft = check_form(output), None
+    form = check_form(output)
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=output.parent, prefix=f".{output.name}.", suffix=form, delete=False
-        ) as file:
-            draft = Path(file.name)
-        if form == ".nc":
-            collected.dataset().to_netcdf(draft)
-        else:
-            _write_rows(collected, draft, form)
-        draft.chmod(0o644)
-        draft.replace(output)
+        with whole_file(output) as draft:
+            if form == ".nc":
+                collected.dataset().to_netcdf(draft)
+            else:
+                _write_rows(collected, draft, form)
     except (OSError, ValueError) as error:
         raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
-    finally:
-        if draft is not None:
-            draft.unlink(missing_ok=True)
 
 
 def _write_rows(collected: Collected, path: Path, form: str, rows: int = 2**18) -> None:

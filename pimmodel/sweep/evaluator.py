@@ -11,12 +11,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from pimmodel.dram.refresh import stream_availability
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.system import System
 from pimmodel.roofline.menu import KernelMenu, Rates
@@ -309,17 +308,8 @@ def _grouped(columns: list[Numbers], count: int) -> list[tuple[tuple[Any, ...], 
 
 def _rates(system: System, values: Mapping[str, Numbers], count: int) -> Rates:
     """Rates of designs that differ from a system in some."""
-    own, constants = system_rates(system), system.gpu.kernels
-    bandwidth = own.bandwidth
-    if "memory_bandwidth" in values:
-        available = stream_availability(system.memory.timing, system.controller.refresh)
-        bandwidth = values["memory_bandwidth"] * available * constants.dram_efficiency
-    launch = own.launch
-    if "gpu.launch_overhead" in values:
-        launch = values["gpu.launch_overhead"] * constants.launch_factor
-    clock = np.broadcast_to(np.asarray(values.get("gpu.clock", own.clock), dtype=float), (count,))
-    tensor = values.get("gpu.fp16_tensor_peak", own.tensor_peak)
-    return Rates(clock, tensor, bandwidth, values.get("gpu.l2_bandwidth", own.l2_bandwidth), launch)
+    found = system_rates(system, values)
+    return replace(found, clock=np.broadcast_to(found.clock, (count,)))
 
 
 def _refused(system: System, values: Mapping[str, Numbers], count: int, low: int | None, high: int | None) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pimmodel.errors import PimModelError
+from pimmodel.files import whole_file
 from pimmodel.sweep.evaluator import Figures
 
 _STUDY = "study.txt"
@@ -94,15 +94,7 @@ class PartStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, data: bytes, name: str) -> None:
-        draft = None
-        try:
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", delete=False) as file:
-                draft = Path(file.name)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.folder / name)
-        except BaseException:
-            if draft:
-                draft.unlink(missing_ok=True)
-            raise
+        with whole_file(self.folder / name) as draft, draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
