@@ -8,7 +8,7 @@ from typing import Any
 
 from pimmodel.errors import MissingExtraError, PimModelError
 from pimmodel.explore.pictures import DPI, FULL, HALF, PICTURES, STILL, Picture, heat_map
-from pimmodel.explore.what_if import KEPT, WHOLE, Answer, Choice, WhatIf, nearest
+from pimmodel.explore.what_if import KEPT, WHOLE, Answer, Bounds, Choice, WhatIf, nearest
 from pimmodel.hardware.load import list_descriptions, load_system
 from pimmodel.models import networks
 from pimmodel.units import format_quantity
@@ -37,7 +37,7 @@ class Panel:
         except ImportError:
             raise MissingExtraError("the what-if panel", "notebook") from None
         self._make: Any = ipywidgets
-        self._what_if, self._quiet = WhatIf(), False
+        self._what_if, self._quiet, self._known = WhatIf(), False, ""
         first = choice or Choice()
         system = first.built()
         self.choice = replace(first, units=system.pim.units_per_channel, tccd_l=system.memory.timing.tCCD_L)
@@ -125,7 +125,7 @@ class Panel:
         if not self._what_if.knows(asked):
             self._say("working ...")
         try:
-            self.answer = self._what_if.answer(asked, self._progress)
+            self.answer = self._what_if.answer(asked, self._progress, self._early)
         except PimModelError as error:
             kept = self.choice
             self._quietly(**vars(kept))
@@ -135,9 +135,20 @@ class Panel:
         self._fit_thresholds()
         self._show(everything=True)
 
+    def _early(self, bounds: Bounds) -> None:
+        """What is known of a design at once."""
+        gpu_only, serial, ideal = bounds
+        self._known = (
+            f"gpu-only {format_quantity(gpu_only, 's', 4)}, serial {format_quantity(serial, 's', 4)}"
+            f" ({gpu_only / serial:.3f} times as fast), bound {format_quantity(ideal, 's', 4)} ({gpu_only / ideal:.3f})"
+        )
+        self._say(f"{self._known}; thresholds: working ...")
+
     def _progress(self, done: int, whole: int) -> None:
         if done % 8 == 0:
-            self._say(f"working ... {done} of {whole} tables of progress; the next visit is quick")
+            self._say(
+                f"{self._known}; thresholds: working ... {done} of {whole} tables of progress; the next visit is quick"
+            )
 
     def _fit_thresholds(self) -> None:
         """Sliders and the list of heat maps as the step has them."""

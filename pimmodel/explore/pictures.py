@@ -1,11 +1,13 @@
 """Pictures that follow a slider: drawn once per step, then only what moves is drawn again over the kept background.
 
 Laying out and drawing a figure takes a tenth of a second or more; moving some of its bars and copying the rest, some
-milliseconds. All pictures are PNG, made by Agg; no window, no browser.
+milliseconds. Bars of one colour that move are one path, however many they are. All pictures are PNG, made by Agg; no
+window, no browser.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,12 +36,14 @@ from pimmodel.plots.style import (
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 100
 HALF, FULL = 6.1, 12.3  # widths [inch]
 _WHAT = "a what-if picture"
 _COMPRESSION = 1  # of PNG: twice the bytes of the best, in a tenth of the time
+_SEEN = 16  # PNG of a picture that are kept: some 20 to 50 kB each
 
 
 class Picture:
@@ -54,15 +58,21 @@ class Picture:
         self.figure, self._moving, self._set_to = figure, list(moving), set_to
         figure.set_dpi(DPI)
         self._canvas: Any = FigureCanvasAgg(figure)
-        self._canvas.draw()  # with all there is, so that there is room for it
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)  # with all there is, so that there is room for it
         figure.set_layout_engine("none")
         for artist in self._moving:
             artist.set_animated(True)
         self._canvas.draw()
         self._background = self._canvas.copy_from_bbox(figure.bbox)
+        self._seen = functools.lru_cache(_SEEN)(self.draw)
 
     def png(self, pair: int) -> bytes:
-        """The picture at a threshold pair, a place in the grid."""
+        """The picture at a threshold pair, a place in the grid; the last ones are kept."""
+        return self._seen(pair if self._moving else 0)
+
+    def draw(self, pair: int) -> bytes:
+        """The picture at a threshold pair, drawn whether it is kept or not."""
         from PIL import Image
 
         self._set_to(pair)
@@ -70,8 +80,10 @@ class Picture:
         for artist in self._moving:
             artist.axes.draw_artist(artist)
         file = io.BytesIO()
-        whole = Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
-        whole.save(file, "png", compress_level=_COMPRESSION)
+        whole = Image.frombuffer(
+            "RGBA", self._canvas.get_width_height(), self._canvas.buffer_rgba(), "raw", "RGBA", 0, 1
+        )
+        whole.convert("RGB").save(file, "png", compress_level=_COMPRESSION)
         return file.getvalue()
 
 
@@ -122,21 +134,22 @@ def layer_bars(answer: Answer) -> Picture:
     places = np.arange(len(groups))
     at_most = np.array([sum(one.values()) for one in groups.values()]) + held.max(axis=1)
     factor, unit = scale_of(at_most, "s")
-    begin, handles = np.zeros(len(groups)), []
-    slots: list[tuple[Any, Any]] = []  # bars that the held-up time pushes to the right, and where they begin without it
-    slowed: Any = None
+    begin, alone, handles = np.zeros(len(groups)), np.zeros(len(groups)), []
+    slots: list[tuple[Any, Any, Any]] = []  # bars that the held-up time pushes to the right, and their ends without it
+    slowed = _bars(axes, GREY, "GPU held up by the PIM")
     for side in ("GPU", "PIM"):
         for (part, where), colour in PARTS.items():
             lengths = np.array([one[part, where] for one in groups.values()]) / factor
             if where != side or not lengths.any():
                 continue
-            bars = axes.barh(places, lengths, 0.8, left=begin, color=colour, label=f"{part}, {where}")
-            handles.append(bars)
             if side == "PIM":
-                slots.append((bars, begin))
+                handles.append(_bars(axes, colour, f"{part}, {where}"))
+                slots.append((handles[-1], begin, begin + lengths))
+            else:
+                handles.append(axes.barh(places, lengths, 0.8, left=begin, color=colour, label=f"{part}, {where}"))
             begin = begin + lengths
         if side == "GPU":
-            slowed = axes.barh(places, 0 * begin, 0.8, left=begin, color=GREY, label="GPU held up by the PIM")
+            alone = begin
             handles.append(slowed)
     axes.set_yticks(places, [short(name, 22) for name in groups])
     axes.set(ylim=(len(groups) - 0.4, -0.6), xlim=(0, float(at_most.max(initial=factor)) / factor * 1.04))
@@ -147,13 +160,12 @@ def layer_bars(answer: Answer) -> Picture:
 
     def set_to(pair: int) -> None:
         longer = held[:, pair] / factor
-        for bar, length in zip(slowed, longer, strict=True):
-            bar.set_width(length)
-        for bars, base in slots:
-            for bar, left in zip(bars, base + longer, strict=True):
-                bar.set_x(left)
+        slowed.set_path(_boxes(alone, alone + longer, places))
+        for bars, left, right in slots:
+            bars.set_path(_boxes(left + longer, right + longer, places))
 
-    return Picture(figure, [*slowed, *(bar for bars, _ in slots for bar in bars)], set_to)
+    set_to(answer.grid.best)
+    return Picture(figure, [slowed, *(bars for bars, _, _ in slots)], set_to)
 
 
 def roofs(answer: Answer) -> Picture:
@@ -204,26 +216,26 @@ def heat_map(answer: Answer, shown: str = WHOLE) -> Picture:
 
 def timeline(answer: Answer) -> Picture:
     """What GPU and PIM do when, stage by stage, up to the time that both take one after the other."""
-    from matplotlib.collections import PolyCollection
     from matplotlib.patches import Patch
 
     figure = new_figure(FULL, 2.5, _WHAT)
     axes = figure.subplots()
     longest = max(answer.serial, float(answer.grid.total.max()))
     factor, unit = scale_of([longest], "s")
-    host = [PHASES[one] for one in answer.host_phases]
-    pim = [PHASES[one] for one in answer.pim_phases]
-    updates = [PHASES["UPD"]] * len(pim)
-    boxes = PolyCollection([], facecolors=[*host, *pim, *pim, *updates, pim[-1]], linewidths=0)
-    axes.add_collection(boxes, autolim=False)
+    used = dict.fromkeys([*answer.host_phases, *answer.pim_phases, *(["UPD"] if answer.grid.updating.any() else [])])
+    phases = [phase for phase in PHASES if phase in used]
+    bars = {phase: _bars(axes, PHASES[phase]) for phase in phases}
+    # One box per stage and kind of span, and one for the rest: its row and its phase.
+    pim = answer.pim_phases
+    rows = np.repeat([1, 0, 0, 0], [len(pim), len(pim), len(pim), len(pim) + 1])
+    of = np.array([*answer.host_phases, *pim, *pim, *(["UPD"] * len(pim)), pim[-1]])
     axes.set(xlim=(0, longest / factor * 1.01), ylim=(-0.5, 1.5), yticks=[0, 1], yticklabels=["PIM", "GPU"])
     (end,) = axes.plot([0, 0], [-0.5, 1.5], color=INK, linewidth=1.6)
     for time, style in ((answer.ideal, ":"), (answer.serial, "--")):
         axes.axvline(time / factor, color=INK, linewidth=1.1, linestyle=style)
     words = axes.text(0, 1.52, "", ha="right", va="bottom", fontsize=SMALL, color=INK)
     dress(axes, "Who works when", f"time [{unit}]")
-    used = dict.fromkeys([*answer.host_phases, *answer.pim_phases, *(["UPD"] if answer.grid.updating.any() else [])])
-    handles: list[Any] = [Patch(color=PHASES[phase], label=phase) for phase in PHASES if phase in used]
+    handles: list[Any] = [Patch(color=PHASES[phase], label=phase) for phase in phases]
     for name, style in ((f"bound {format_quantity(answer.ideal, 's')}", ":"),
                         (f"serial {format_quantity(answer.serial, 's')}", "--")):  # fmt: skip
         handles += axes.plot([], [], color=INK, linewidth=1.1, linestyle=style, label=name)
@@ -232,24 +244,36 @@ def timeline(answer: Answer) -> Picture:
 
     def set_to(pair: int) -> None:
         found = answer.timeline(pair)
-        rows = [_boxes(spans / factor, row) for spans, row in ((found.host, 1), (found.alone, 0), (found.beside, 0),
-                                                               (found.updates, 0))]  # fmt: skip
-        rest = _boxes(np.array(found.rest)[:, None] / factor, 0)
-        boxes.set_verts(list(np.concatenate([*rows, rest])))
+        rest = np.array(found.rest)[:, None]
+        left, right = np.concatenate([found.host, found.alone, found.beside, found.updates, rest], axis=1) / factor
+        for phase, drawn in bars.items():
+            mine = (of == phase) & (right > left)
+            drawn.set_path(_boxes(left[mine], right[mine], rows[mine]))
         time = answer.time(pair) / factor
         end.set_xdata([time, time])
         words.set_x(time)
         words.set_text(f"exclusive: {format_quantity(answer.time(pair), 's', 4)}")
 
-    return Picture(figure, [boxes, end, words], set_to)
+    return Picture(figure, [*bars.values(), end, words], set_to)
 
 
-def _boxes(spans: Any, row: float) -> Any:
-    """Corners of the boxes of spans, shape (2, K), in a row: shape (K, 4, 2)."""
-    left, right = spans
-    low, high = np.full_like(left, row - 0.4), np.full_like(left, row + 0.4)
-    corners = (left, low), (right, low), (right, high), (left, high)
-    return np.stack([np.stack(one, axis=-1) for one in corners], axis=1)
+def _bars(axes: Axes, colour: str, label: str = "") -> Any:
+    """A patch for bars of one colour; `set_path` says where they are."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    return axes.add_patch(PathPatch(Path(np.zeros((1, 2))), facecolor=colour, linewidth=0, label=label))
+
+
+def _boxes(left: Any, right: Any, row: Any) -> Any:
+    """One path of K horizontal bars, 0.8 high, from left to right around their rows, shape (K,) each."""
+    from matplotlib.path import Path
+
+    low, high = row - 0.4, row + 0.4
+    corners = (left, low), (right, low), (right, high), (left, high), (left, low)
+    places = np.stack([np.stack(one, axis=-1) for one in corners], axis=1).reshape(-1, 2)
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(places, np.tile(np.array(codes, dtype=Path.code_type), len(left)))
 
 
 PICTURES: dict[str, Callable[[Answer], Picture]] = {

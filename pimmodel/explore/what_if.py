@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,6 +56,17 @@ class Choice:
         own = {name: leaves(system)[name] for name in wanted}
         changes = {name: value for name, value in wanted.items() if value not in (None, own[name])}
         return replace(system, changes) if changes else system
+
+
+class Bounds(NamedTuple):
+    """Time of the step under the policies that have no thresholds [s]."""
+
+    gpu_only: float
+    serial: float
+    ideal: float
+
+
+Early = Callable[[Bounds], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,32 +208,35 @@ class WhatIf:
         """Whether the answer is there at once."""
         return choice in self._known
 
-    def answer(self, choice: Choice, progress: Progress | None = None) -> Answer:
+    def answer(self, choice: Choice, progress: Progress | None = None, early: Early | None = None) -> Answer:
         """The step of a choice.
 
         Parameters
         ----------
         choice : the design
         progress : called with the parts of the work that are done, and all of them
+        early : called with what needs no thresholds and is there long before the rest, where the step is not kept
 
         Raises
         ------
         PimModelError : a network or system that is not there, or values that do not fit together.
         """
         if choice not in self._known:
-            self._known[choice] = _answer(choice, progress)
+            self._known[choice] = _answer(choice, progress, early)
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         self._known.move_to_end(choice)
         return self._known[choice]
 
 
-def _answer(choice: Choice, progress: Progress | None) -> Answer:
+def _answer(choice: Choice, progress: Progress | None, early: Early | None) -> Answer:
     system = choice.built()
     step = prepare(load_network(choice.network, choice.batch), system)
+    bounds = Bounds(*(estimate_step(step, policy).time for policy in ("gpu-only", "serial", "ideal")))
+    if early is not None:
+        early(bounds)
     grid = threshold_grid_of(stage_model(step.workload), progress)
-    gpu_only, serial, ideal = (estimate_step(step, policy).time for policy in ("gpu-only", "serial", "ideal"))
-    return Answer(choice, step, grid, gpu_only, serial, ideal)
+    return Answer(choice, step, grid, *bounds)
 
 
 def nearest(answer: Answer, low: int, high: int) -> tuple[int, int]:

@@ -33,8 +33,8 @@ def _pixels(png: bytes) -> Any:
 def test_the_way_to_a_picture_does_not_matter(answer: Answer, name: str) -> None:
     far, near = answer.pair(0, 1), answer.pair(16, 58)
     moved = PICTURES[name](answer)
-    first, second, again = moved.png(far), moved.png(near), moved.png(far)
-    assert again == first
+    first, second, again = moved.draw(far), moved.draw(near), moved.draw(far)
+    assert again == first == moved.png(far)
     assert PICTURES[name](answer).png(near) == second
     assert (first == second) == (name in STILL)
     assert _pixels(first).shape[1] in (610, 1230)
@@ -69,10 +69,29 @@ def test_heat_map_of_one_conv(answer: Answer) -> None:
     assert whole.png(pair) != one.png(pair)
 
 
+def test_bars_of_the_timeline_are_the_stages(answer: Answer) -> None:
+    """Pixels of the GPU's row that are the host's colours: the share of the axis that its tasks take."""
+    from pimmodel.plots.style import PHASES
+
+    picture, pair = PICTURES["timeline"](answer), answer.pair(16, 58)
+    axes = picture.figure.axes[0]
+    pixels = _pixels(picture.draw(pair))
+    height = len(pixels)
+    left, right = (int(axes.transData.transform((x, 1))[0]) for x in axes.get_xlim())
+    row = height - int(axes.transData.transform((0, 1))[1])
+    busy = np.zeros(pixels.shape[1], dtype=bool)
+    for phase in set(answer.host_phases):
+        busy |= (pixels[row] == [int(PHASES[phase][at : at + 2], 16) for at in (1, 3, 5)]).all(axis=1)
+    longest = max(answer.serial, float(answer.grid.total.max())) * 1.01  # where the axis ends
+    # Edges of boxes are mixed colours: at most two pixels for each of the tasks.
+    edges = 2 * len(answer.host_phases) / (right - left)
+    assert busy.sum() / (right - left) == pytest.approx(answer.grid.time[:, pair].sum() / longest, abs=edges)
+
+
 @pytest.mark.parametrize("name", MOVING)
 def test_move(answer: Answer, name: str, benchmark: Any) -> None:
     picture: Picture = PICTURES[name](answer)
     pairs = [answer.pair(low, 58) for low in range(0, 58, 3)]
     count = iter(range(10**9))
-    move: Callable[[], bytes] = lambda: picture.png(pairs[next(count) % len(pairs)])  # noqa: E731
+    move: Callable[[], bytes] = lambda: picture.draw(pairs[next(count) % len(pairs)])  # noqa: E731
     assert benchmark(move).startswith(b"\x89PNG")

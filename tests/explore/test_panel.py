@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
 
 import pimmodel as pm
@@ -12,6 +15,7 @@ pytest.importorskip("ipywidgets", reason="the panel needs ipywidgets")
 
 from pimmodel.explore.panel import Panel
 from pimmodel.explore.pictures import PICTURES, STILL
+from pimmodel.units import format_quantity
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,20 @@ def test_another_design_and_back(panel: Panel) -> None:
     assert _shown(panel) == before
 
 
+def test_what_needs_no_thresholds_is_said_before_the_rest(panel: Panel) -> None:
+    said: list[str] = []
+    panel.status.observe(lambda event: said.append(event["new"]), "value")
+    panel.batch.value = 4
+    early = next(at for at, text in enumerate(said) if "gpu-only" in text)
+    assert "thresholds: working" in said[early]
+    assert f"serial {format_quantity(panel.answer.serial, 's', 4)}" in said[early]
+    assert "per step" in said[-1]
+    assert early < len(said) - 1
+    panel.batch.value = 8  # kept
+    assert "working" not in said[-1]
+    panel.status.unobserve_all()
+
+
 def test_what_cannot_be_changes_nothing(panel: Panel) -> None:
     before = _shown(panel)
     panel.units.value = 16
@@ -95,3 +113,31 @@ def test_heat_map_of_a_conv(panel: Panel) -> None:
     panel.surface.value = panel.answer.convs[0]
     after = _shown(panel)
     assert {name for name in PICTURES if before[name] != after[name]} == {"thresholds"}
+
+
+@pytest.fixture(scope="module")
+def resnet50() -> Panel:
+    return Panel()
+
+
+@pytest.mark.slow
+def test_speed_of_a_threshold_move(resnet50: Panel, benchmark: Any) -> None:
+    """To values not seen before: every moving picture is drawn."""
+    places = itertools.cycle(range(2, 50))
+
+    def move() -> None:
+        resnet50.low.value = next(places)
+
+    benchmark(move)
+    assert resnet50.low.value > 0
+
+
+@pytest.mark.slow
+def test_speed_of_going_back_to_a_design(resnet50: Panel, benchmark: Any) -> None:
+    batches = itertools.cycle((128, 64))
+
+    def move() -> None:
+        resnet50.batch.value = next(batches)
+
+    benchmark(move)
+    assert "per step" in resnet50.status.value
