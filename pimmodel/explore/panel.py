@@ -68,18 +68,28 @@ class Panel:
         self.surface = make.Dropdown(options=[WHOLE], value=WHOLE, description="heat map of", **wide)
         self.best = make.Button(description="best thresholds", layout=make.Layout(width="12em"))
         self.status = make.HTML()
-        width = {name: f"{(FULL if name == 'timeline' else HALF) * DPI:g}px" for name in PICTURES}
-        self.images = {name: make.Image(format="png", layout=make.Layout(width=width[name])) for name in PICTURES}
-        rows = (
-            (self.network, self.batch, self.low), (self.system, self.units, self.high),
-            (self.surface, self.tccd_l, self.best),
+        # As wide as the page is, up to the size in pixels that they are drawn in.
+        size = {name: f"{(FULL if name == 'timeline' else HALF) * DPI:g}px" for name in PICTURES}
+        self.images = {
+            name: make.Image(format="png", layout=make.Layout(width="100%", max_width=size[name], margin="0"))
+            for name in PICTURES
+        }
+        controls = (
+            (self.network, self.system, self.surface), (self.batch, self.units, self.tccd_l),
+            (self.low, self.high, self.best),
         )  # fmt: skip
         shown = self.images
-        left, right = (
-            make.VBox([shown["speedup"], shown["layers"]]),
-            make.VBox([shown["thresholds"], shown["roofline"]]),
+        columns = [
+            make.VBox([shown[one] for one in names], layout=make.Layout(width="50%", max_width=size[names[0]],
+                                                                        overflow="hidden"))
+            for names in (("speedup", "layers"), ("thresholds", "roofline"))
+        ]  # fmt: skip
+        groups = [make.VBox(group, layout=make.Layout(overflow="hidden")) for group in controls]
+        chosen = make.HBox(groups, layout=make.Layout(flex_flow="row wrap", overflow="hidden"))
+        pictures = make.HBox(columns, layout=make.Layout(align_items="flex-start", overflow="hidden"))
+        self.widget = make.VBox(
+            [chosen, self.status, shown["timeline"], pictures], layout=make.Layout(overflow="hidden")
         )
-        self.widget = make.VBox([*map(make.HBox, rows), self.status, shown["timeline"], make.HBox([left, right])])
 
     def _listen(self) -> None:
         for one in (self.network, self.batch, self.units, self.tccd_l):

@@ -113,6 +113,8 @@ def _draw_roofs(
     axes: Axes, limits: dict[str, tuple[float, float]], low: float, high: float, factor: float
 ) -> list[object]:
     """Both roofs with their ridge points; handles for the legend."""
+    from matplotlib.patheffects import withStroke
+
     lines: list[object] = []
     for (name, (bandwidth, peak)), colour in zip(limits.items(), (HOST, PIM), strict=True):
         ridge = peak / bandwidth
@@ -120,6 +122,7 @@ def _draw_roofs(
         lines += axes.plot([low, ridge, high], [low * bandwidth / factor, peak / factor, peak / factor], color=colour,
                            linewidth=1.8, label=label)  # fmt: skip
         axes.plot(ridge, peak / factor, marker="D", color=colour, markersize=5)
-        axes.annotate(f"{ridge:.3g} FLOP/B", (ridge, peak / factor), xytext=(0, 6), textcoords="offset points",
-                      fontsize=SMALL, color=INK, ha="center")  # fmt: skip
+        words = axes.annotate(f"{ridge:.3g} FLOP/B", (ridge, peak / factor), xytext=(-4, 5),
+                              textcoords="offset points", fontsize=SMALL, color=INK, ha="right")  # fmt: skip
+        words.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # the other roof may pass behind it
     return lines
