@@ -22,10 +22,10 @@ _HOMES = {
     "PimModelError": "pimmodel.errors",
     "load_network": "pimmodel.load",
     "load_system": "pimmodel.hardware.load",
-    "Estimate": "pimmodel.step",
-    "estimate": "pimmodel.step",
-    "compare": "pimmodel.step",
-    "optimize": "pimmodel.step",
+    "Estimate": "pimmodel.estimates",
+    "estimate": "pimmodel.estimates",
+    "compare": "pimmodel.estimates",
+    "optimize": "pimmodel.estimates",
     "pareto_front": "pimmodel.sensitivity.pareto",
     "sensitivity": "pimmodel.sensitivity.derivatives",
     "sobol": "pimmodel.sensitivity.sobol",
@@ -52,13 +52,13 @@ if TYPE_CHECKING:
     import inspect
 
     from pimmodel.errors import PimModelError
+    from pimmodel.estimates import Estimate, compare, estimate, optimize
     from pimmodel.hardware.load import load_system
     from pimmodel.load import load_network
     from pimmodel.sensitivity.derivatives import sensitivity
     from pimmodel.sensitivity.pareto import pareto_front
     from pimmodel.sensitivity.sobol import sobol
     from pimmodel.solve.search import solve
-    from pimmodel.step import Estimate, compare, estimate, optimize
     from pimmodel.sweep.run import sweep
 
 

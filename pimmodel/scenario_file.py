@@ -20,10 +20,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from pimmodel.errors import DescriptionError, PimModelError
+from pimmodel.errors import DescriptionError
+from pimmodel.files import read_fields
 from pimmodel.hardware.load import load_memory
 from pimmodel.scenario import Scenario
 
@@ -49,24 +49,7 @@ def load_scenario(path: str | Path) -> ScenarioRun:
     DescriptionError : names file, field, value and what is allowed.
     PimModelError : the file cannot be read or is not YAML.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise PimModelError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    except UnicodeDecodeError:
-        raise PimModelError(f"{path}: not a text file") from None
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise PimModelError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise DescriptionError(path, "(whole file)", type(raw).__name__, f"a mapping with {', '.join(_PARTS)}")
-    for field in raw:
-        if field not in (*_PARTS, "refresh", *_RUN):
-            raise DescriptionError(path, str(field), raw[field], f"only {', '.join((*_PARTS, 'refresh', *_RUN))}")
-    for field in _PARTS:
-        if field not in raw:
-            raise DescriptionError(path, field, None, "a value; the field is missing")
+    raw = read_fields(path, (*_PARTS, "refresh", *_RUN), _PARTS)
     counts = {name: raw.get(name, default) for name, default in _RUN.items()}
     for name, value in counts.items():
         least = 1 if name == "cycles" else 0

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 import pimmodel as pm
 from pimmodel.errors import NetworkError, PimModelError, UnknownNameError
+from pimmodel.estimates import SIMPLE
 from pimmodel.hardware.change import replace
 from pimmodel.hardware.system import System
 from pimmodel.network.network import Network, NetworkBuilder
@@ -29,7 +30,7 @@ from pimmodel.report import schema
 from pimmodel.report.comparison import comparison_dict
 from pimmodel.roofline.host import host_bandwidth, host_tasks, host_work
 from pimmodel.schedule.bound import balanced_split, lower_bound
-from pimmodel.step import SIMPLE, prepare
+from pimmodel.step import prepare
 
 V100 = pm.load_system("v100-bankgroup-pim")
 # By hand, from the data sheet values of models/: 64 channels x 32 B per burst of BL4 (2 clocks) x 877 MHz.

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     "errors", "cache", "files", "units", "dual", "symbols", "formula", "hardware", "network", "models", "scenario",
     "scenario_file", "dram", "roofline", "pim", "sharing", "schedule", "stages", "optimize", "importers", "load",
-    "step", "sensitivity", "solve", "sweep", "plots", "explore", "report", "validation", "cli",
+    "step", "estimates", "sensitivity", "solve", "sweep", "plots", "explore", "report", "validation", "cli",
 ]  # fmt: skip
 # The facade hands out names lazily, and `python -m pimmodel` starts the command line.
 ENTRANCES = {"pimmodel", "pimmodel.__main__"}

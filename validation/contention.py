@@ -26,6 +26,7 @@ from pimmodel.validation.simulator.simulate import backlogged, kernel_alone, run
 
 from pimmodel.dram.service import row_times, service_curve, sustained_rate
 from pimmodel.errors import PimModelError
+from pimmodel.files import whole_file, writing
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import Scenario
 from pimmodel.sharing.model import ClosedForm, pair_time
@@ -194,7 +195,7 @@ def worst(comparisons: list[Comparison]) -> list[Comparison]:
 
 def write_csv(comparisons: list[Comparison], path: Path) -> None:
     """All comparisons, one a line."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["draw", "quantity", "policy", "formula", "simulator", "error", "scenario_json"])
         for c in comparisons:
@@ -204,20 +205,22 @@ def write_csv(comparisons: list[Comparison], path: Path) -> None:
 
 def write_worst(comparisons: list[Comparison], folder: Path) -> None:
     """The worst case of each quantity as a scenario file that `pimmodel simulate` runs."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     for case in worst(comparisons):
         content = case.scenario.model_dump(exclude_none=True, mode="json")
         memory = {"timing": content.pop("timing"), "organisation": content.pop("organisation")}
         name = re.sub(r"[^a-z0-9]+", "-", case.quantity.lower()).strip("-")
         header = f"# {case.quantity}: formula {case.formula:.6g}, simulator {case.simulator:.6g}, draw {case.draw}\n"
         document = {"memory": memory, **content, "cycles": FULL.cycles, "warmup": FULL.warmup, "seed": case.seed}
-        (folder / f"{name}.yaml").write_text(header + yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        with whole_file(folder / f"{name}.yaml") as draft:
+            draft.write_text(header + yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def plot(comparisons: list[Comparison], path: Path) -> None:
     """Scatter of formula against simulator, one panel per quantity."""
-    figure = figure_of(comparisons)
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as draft:
+        figure_of(comparisons).savefig(draft, dpi=120)
 
 
 def figure_of(comparisons: list[Comparison]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel.errors import PimModelError, UnknownNameError
+from pimmodel.estimates import estimate
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.hardware.load import list_descriptions, load_description, load_system
 from pimmodel.hardware.system import System
@@ -18,7 +19,6 @@ from pimmodel.network.training import Precision
 from pimmodel.roofline.conv import ALGORITHMS
 from pimmodel.roofline.host import host_bandwidth
 from pimmodel.roofline.products import PHASES
-from pimmodel.step import estimate
 
 from .calibrate import kernels_of
 from .measurements import (

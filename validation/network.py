@@ -35,6 +35,7 @@ from pimmodel.validation.simulator.step import HostChunkTask, Need, PimChunkTask
 from pimmodel.validation.simulator.step_run import run_step
 
 from pimmodel.errors import PimModelError
+from pimmodel.files import whole_file
 from pimmodel.hardware.load import load_system
 from pimmodel.load import load_network
 from pimmodel.network.training import Precision, training_step
@@ -173,7 +174,7 @@ def compare_network(
     network = load_network(name, effort.batch, None, "error")
     work = workload(training_step(network), hardware, precision)
     controller, clock = hardware.controller, hardware.memory.clock
-    room = min(controller.window, controller.queue_capacity)
+    room = controller.room
     shared = Policy(kind="exclusive", theta_low=min(16, room - 1), theta_high=min(58, room))
     plans = {
         "serial": uniform_plan(work),
@@ -264,7 +265,7 @@ def rows(comparisons: Sequence[Comparison]) -> list[Row]:
 
 def write_csv(comparisons: Sequence[Comparison], path: Path) -> None:
     """All comparisons, one a line."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*(one.name for one in fields(Comparison)), "error"])
         writer.writeheader()
         writer.writerows(asdict(one) | {"error": one.error} for one in comparisons)

@@ -15,17 +15,13 @@ import typer.core
 from pimmodel.cli import checks, choices, complete, gpu_checks, network_checks, studies, sweeps
 from pimmodel.cli import report as report_command
 from pimmodel.cli.options import (
-    DEFAULT_SYSTEM,
-    BatchOption,
-    FuseOption,
+    FormatOption,
     ImageOption,
-    NetworkArgument,
-    OptimizerOption,
-    PrecisionOption,
-    SystemOption,
+    OutputOption,
+    StepInput,
+    TextFormatOption,
     UnknownOption,
-    load,
-    options_of,
+    of_a_step,
 )
 from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 from pimmodel.errors import PimModelError
@@ -52,10 +48,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-FormatOption = Annotated[choices.Format, typer.Option("--format", help="Output format.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Write to this file instead of the terminal.")
-]
 ThresholdsOption = Annotated[
     Path | None,
     typer.Option("--thresholds", help="Thresholds per CONV task, from `pimmodel optimize -o FILE.yaml`."),
@@ -80,15 +72,9 @@ def _options(
 
 
 @app.command()
+@of_a_step
 def estimate(
-    network: NetworkArgument,
-    system: SystemOption = DEFAULT_SYSTEM,
-    batch: BatchOption = None,
-    image_size: ImageOption = None,
-    precision: PrecisionOption = choices.Precision.fp32,
-    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
-    fuse_activation: FuseOption = False,
-    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    chosen: StepInput,
     policy: Annotated[
         choices.Policy | None, typer.Option("--policy", help="Sharing policy; default: the system's.")
     ] = None,
@@ -99,51 +85,38 @@ def estimate(
 ) -> None:
     """Estimate one training step: time, throughput, and what each layer takes."""
     from pimmodel.cli import output as out
-    from pimmodel.step import SIMPLE
-    from pimmodel.step import estimate as run
+    from pimmodel.estimates import SIMPLE
+    from pimmodel.estimates import estimate as run
 
-    net, hardware = load(network, system, batch, image_size, unknown_ops)
-    options = options_of(precision, optimizer, fuse_activation)
-    at_once = not thresholds and (policy or hardware.controller.policy) in SIMPLE
-    with waiting(f"estimating {net.name}", quiet or at_once):
-        result = run(net, hardware, policy.value if policy else None, **options, thresholds=thresholds)
+    network, system = chosen.load()
+    at_once = not thresholds and (policy or system.controller.policy) in SIMPLE
+    with waiting(f"estimating {network.name}", quiet or at_once):
+        result = run(network, system, policy.value if policy else None, **chosen.training, thresholds=thresholds)
     out.emit_estimate(result, format.value, output)
 
 
 @app.command()
+@of_a_step
 def compare(
-    network: NetworkArgument,
-    system: SystemOption = DEFAULT_SYSTEM,
-    batch: BatchOption = None,
-    image_size: ImageOption = None,
-    precision: PrecisionOption = choices.Precision.fp32,
-    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
-    fuse_activation: FuseOption = False,
-    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    chosen: StepInput,
     format: FormatOption = choices.Format.table,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Show all policies side by side."""
     from pimmodel.cli import output as out
-    from pimmodel.step import compare as run
+    from pimmodel.estimates import compare as run
 
-    net, hardware = load(network, system, batch, image_size, unknown_ops)
+    network, system = chosen.load()
     with progress_bar("policies", quiet) as progress:
-        results = run(net, hardware, **options_of(precision, optimizer, fuse_activation), progress=progress)
+        results = run(network, system, **chosen.training, progress=progress)
     out.emit_comparison(results, format.value, output)
 
 
 @app.command()
+@of_a_step
 def optimize(
-    network: NetworkArgument,
-    system: SystemOption = DEFAULT_SYSTEM,
-    batch: BatchOption = None,
-    image_size: ImageOption = None,
-    precision: PrecisionOption = choices.Precision.fp32,
-    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
-    fuse_activation: FuseOption = False,
-    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    chosen: StepInput,
     objective: Annotated[
         choices.Objective, typer.Option("--objective", help="What to make least.")
     ] = choices.Objective.time,
@@ -156,29 +129,24 @@ def optimize(
 ) -> None:
     """Choose thresholds and chunks per CONV, and where each non-CONV task runs; -o FILE.yaml for `estimate`."""
     from pimmodel.cli import output as out
-    from pimmodel.step import optimize_step, prepare
+    from pimmodel.estimates import optimize_step
+    from pimmodel.step import prepare
 
-    net, hardware = load(network, system, batch, image_size, unknown_ops)
-    step = prepare(net, hardware, **options_of(precision, optimizer, fuse_activation))
-    with waiting(f"choosing thresholds for {net.name}", quiet):
+    network, system = chosen.load()
+    step = prepare(network, system, **chosen.training)
+    with waiting(f"choosing thresholds for {network.name}", quiet):
         best = optimize_step(step, objective.value, thorough)
     out.emit_optimum(best, step, format.value, output)
 
 
 @app.command()
+@of_a_step
 def explain(
-    network: NetworkArgument,
+    chosen: StepInput,
     layer: Annotated[
         str, typer.Argument(help="A layer of it (see `pimmodel show NETWORK`).", autocompletion=complete.layers)
     ],
-    system: SystemOption = DEFAULT_SYSTEM,
-    batch: BatchOption = None,
-    image_size: ImageOption = None,
-    precision: PrecisionOption = choices.Precision.fp32,
-    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
-    fuse_activation: FuseOption = False,
-    unknown_ops: UnknownOption = choices.UnknownOps.error,
-    format: Annotated[choices.TextFormat, typer.Option("--format", help="Output format.")] = choices.TextFormat.text,
+    format: TextFormatOption = choices.TextFormat.text,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -190,8 +158,8 @@ def explain(
     from pimmodel.report.explain import explanation_dict, explanation_text
     from pimmodel.step import prepare
 
-    net, hardware = load(network, system, batch, image_size, unknown_ops)
-    step = prepare(net, hardware, **options_of(precision, optimizer, fuse_activation))
+    network, system = chosen.load()
+    step = prepare(network, system, **chosen.training)
     with waiting(f"working out {layer}", quiet):
         found = explained(step, layer)
     as_json = format is choices.TextFormat.json
@@ -199,19 +167,13 @@ def explain(
 
 
 @app.command()
+@of_a_step
 def timeline(
-    network: NetworkArgument,
+    chosen: StepInput,
     output: Annotated[
         Path,
         typer.Option("-o", "--output", help="FILE.json for chrome://tracing or Perfetto; .png, .svg, .pdf: a picture."),
     ],
-    system: SystemOption = DEFAULT_SYSTEM,
-    batch: BatchOption = None,
-    image_size: ImageOption = None,
-    precision: PrecisionOption = choices.Precision.fp32,
-    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
-    fuse_activation: FuseOption = False,
-    unknown_ops: UnknownOption = choices.UnknownOps.error,
     policy: Annotated[
         choices.Policy, typer.Option("--policy", help="A policy with a schedule.")
     ] = choices.Policy.exclusive,
@@ -220,13 +182,12 @@ def timeline(
 ) -> None:
     """Write what GPU, PIM and memory do when, as a trace or a picture."""
     from pimmodel.cli import output as out
-    from pimmodel.step import estimate as run
+    from pimmodel.estimates import estimate as run
 
     out.timeline_form(output)  # before the work, not after it
-    net, hardware = load(network, system, batch, image_size, unknown_ops)
-    options = options_of(precision, optimizer, fuse_activation)
-    with waiting(f"scheduling {net.name}", quiet):
-        result = run(net, hardware, policy.value, **options, thresholds=thresholds)
+    network, system = chosen.load()
+    with waiting(f"scheduling {network.name}", quiet):
+        result = run(network, system, policy.value, **chosen.training, thresholds=thresholds)
     out.emit_timeline(result, output)
 
 
@@ -267,11 +228,8 @@ def show(
         out.emit_description(name, format.value, output)
 
 
-app.command()(report_command.report)
-app.command()(sweeps.sweep)
-for study in (studies.sensitivity, studies.solve, studies.pareto):
-    app.command()(study)
-app.command()(checks.simulate)
-app.command()(gpu_checks.calibrate)
+for command in (report_command.report, sweeps.sweep, studies.sensitivity, studies.solve, studies.pareto,
+                checks.simulate, gpu_checks.calibrate):  # fmt: skip
+    app.command()(command)
 checks.validate_app.command("network")(network_checks.validate_network)
 app.add_typer(checks.validate_app)

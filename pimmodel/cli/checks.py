@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pimmodel.cli import choices, complete
+from pimmodel.cli.options import FormatOption
 from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 validate_app = typer.Typer(
     name="validate", help="Compare the formulas with simulators and measurements.", no_args_is_help=True
 )
-FormatOption = Annotated[choices.Format, typer.Option("--format", help="Output format.")]
 _RATES = ("host_rate", "pim_rate", "switches_per_kilocycle", "activates_per_request", "host_stall_share")
 
 
@@ -128,17 +128,20 @@ def validate_contention_command(
     """Compare the closed forms with the reference simulator on random scenarios."""
     with needs_numba():
         from pimmodel.validation import contention
+    from pimmodel.files import check_writable
+
     processes = process_count(workers)
+    for file in filter(None, (csv_file, plot_file)):
+        check_writable(file)  # before the work, not after it
     effort, n = (contention.QUICK, min(n, 60)) if quick else (contention.FULL, n)
     with progress_bar("scenarios", quiet) as progress:
         found = contention.validate_contention(n, seed, effort=effort, workers=processes, progress=progress)
-    with write_errors():
-        if csv_file:
-            contention.write_csv(found, csv_file)
-        if plot_file:
-            contention.plot(found, plot_file)
-        if worst_file:
-            contention.write_worst(found, worst_file)
+    if csv_file:
+        contention.write_csv(found, csv_file)
+    if plot_file:
+        contention.plot(found, plot_file)
+    if worst_file:
+        contention.write_worst(found, worst_file)
     emit_rows(contention.rows(found, seed), format)
 
 
@@ -177,17 +180,6 @@ def process_count(workers: int) -> int:
     if workers < 0:
         raise PimModelError(f"--workers is {workers}; allowed: 0 or more")
     return workers or os.cpu_count() or 1
-
-
-@contextmanager
-def write_errors() -> Iterator[None]:
-    """A file that cannot be written ends the command with one line that names it."""
-    from pimmodel.errors import PimModelError
-
-    try:
-        yield
-    except OSError as error:
-        raise PimModelError(f"cannot write {error.filename}: {error.strerror}") from None
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from pimmodel.cli import choices, complete
-from pimmodel.cli.checks import FormatOption, emit_rows, validate_app
+from pimmodel.cli.checks import emit_rows, validate_app
+from pimmodel.cli.options import FormatOption
 from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 
 GpuOption = Annotated[

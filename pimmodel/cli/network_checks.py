@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from pimmodel.cli import choices, complete
-from pimmodel.cli.checks import FormatOption, emit_rows, needs_numba, process_count, write_errors
+from pimmodel.cli.checks import emit_rows, needs_numba, process_count
+from pimmodel.cli.options import DEFAULT_SYSTEM, FormatOption, SystemOption
 from pimmodel.cli.progress import QuietOption, progress_bar
 
 
@@ -19,9 +20,7 @@ def validate_network(
             help="Built-in networks or .onnx files; default: six common ones.", autocompletion=complete.networks
         ),
     ] = None,
-    system: Annotated[
-        str, typer.Option("--system", help="A built-in system, or a YAML file.", autocompletion=complete.systems)
-    ] = "v100-bankgroup-pim",
+    system: SystemOption = DEFAULT_SYSTEM,
     batch: Annotated[int | None, typer.Option("--batch", help="Batch size N; default 8, with --quick 1.")] = None,
     quick: Annotated[
         bool,
@@ -36,8 +35,12 @@ def validate_network(
     """Compare step times of whole networks with the reference simulator, which runs every task on one channel."""
     from dataclasses import replace
 
+    from pimmodel.files import check_writable
+
     with needs_numba():
         from pimmodel.validation import network
+    if csv_file:
+        check_writable(csv_file)  # before the work, not after it
     processes = process_count(workers)
     effort = network.QUICK if quick else network.FULL
     if batch is not None:
@@ -50,6 +53,5 @@ def validate_network(
             progress=progress,
         )  # fmt: skip
     if csv_file:
-        with write_errors():
-            network.write_csv(found, csv_file)
+        network.write_csv(found, csv_file)
     emit_rows(network.rows(found), format)

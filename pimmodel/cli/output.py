@@ -7,7 +7,6 @@ import io
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,10 @@ from pimmodel.files import whole_file
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:
+    from pimmodel.estimates import Estimate
     from pimmodel.network.network import Network
     from pimmodel.optimize.search import Optimum
-    from pimmodel.step import Estimate, Step
+    from pimmodel.step import Step
 
 
 def emit(text: str, output: Path | None) -> None:
@@ -34,22 +34,8 @@ def emit(text: str, output: Path | None) -> None:
 
 def write_bytes(data: bytes, output: Path) -> None:
     """Write a file in one step: a failure leaves no half-written one behind."""
-    try:
-        with whole_file(output) as draft:
-            draft.write_bytes(data)
-    except (OSError, ValueError) as error:
-        raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def check_writable(output: Path) -> None:
-    """Refuse a file that could not be written, before long work whose result it is to hold."""
-    try:
-        if output.is_dir():
-            raise PimModelError(f"cannot write {output}: Is a directory")
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}."):
-            pass
-    except (OSError, ValueError) as error:
-        raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
+    with whole_file(output) as draft:
+        draft.write_bytes(data)
 
 
 def _print(text: str) -> None:
@@ -186,9 +172,9 @@ def emit_optimum(result: Optimum, step: Step, form: str, output: Path | None) ->
 
 def emit_timeline(result: Estimate, output: Path) -> None:
     """A schedule as Chrome trace (.json) or picture."""
+    from pimmodel.estimates import POLICIES, SIMPLE
     from pimmodel.plots import gantt
     from pimmodel.report.timeline import chrome_trace
-    from pimmodel.step import POLICIES, SIMPLE
 
     if result.schedule is None:
         known = ", ".join(one for one in POLICIES if one not in SIMPLE)

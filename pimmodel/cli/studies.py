@@ -10,19 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pimmodel.cli import choices
-from pimmodel.cli.options import (
-    DEFAULT_SYSTEM,
-    BatchOption,
-    FuseOption,
-    ImageOption,
-    NetworkArgument,
-    OptimizerOption,
-    PrecisionOption,
-    SystemOption,
-    UnknownOption,
-    load,
-    options_of,
-)
+from pimmodel.cli.options import FormatOption, StepInput, TextFormatOption, of_a_step
 from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 from pimmodel.errors import PimModelError
 
@@ -33,7 +21,6 @@ if TYPE_CHECKING:
     from pimmodel.sensitivity.pareto import Front
 
 _PICTURES = (".png", ".svg", ".pdf")
-FormatOption = Annotated[choices.Format, typer.Option("--format", help="Output format.")]
 OutputOption = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Write to this file; .png, .svg and .pdf: a picture, beside the table."),
@@ -45,15 +32,9 @@ PairOption = Annotated[
 PolicyOption = Annotated[choices.StudyPolicy, typer.Option("--policy", help="Sharing policy.")]
 
 
+@of_a_step
 def sensitivity(
-    network: NetworkArgument,
-    system: SystemOption = DEFAULT_SYSTEM,
-    batch: BatchOption = None,
-    image_size: ImageOption = None,
-    precision: PrecisionOption = choices.Precision.fp32,
-    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
-    fuse_activation: FuseOption = False,
-    unknown_ops: UnknownOption = choices.UnknownOps.error,
+    chosen: StepInput,
     policy: PolicyOption = choices.StudyPolicy.exclusive,
     pair: PairOption = None,
     parameter: Annotated[
@@ -70,15 +51,16 @@ def sensitivity(
 ) -> None:
     """Show what a small change of every hardware parameter does to step time and speedup, the largest first."""
     from pimmodel.cli import output as out
+    from pimmodel.files import check_writable
     from pimmodel.sensitivity.derivatives import sensitivity as run
 
     thresholds = _pair(pair)
     if output:
-        out.check_writable(output)
-    net, hardware = load(network, system, batch, image_size, unknown_ops)
+        check_writable(output)  # before the work, not after it
+    network, system = chosen.load()
     with progress_bar("parameters", quiet) as progress:
-        found = run(net, hardware, policy.value, thresholds=thresholds, wanted=parameter or None, steps=steps,
-                    progress=progress, **options_of(precision, optimizer, fuse_activation))  # fmt: skip
+        found = run(network, system, policy.value, thresholds=thresholds, wanted=parameter or None, steps=steps,
+                    progress=progress, **chosen.training)  # fmt: skip
     if output and output.suffix.lower() in _PICTURES:
         with waiting("drawing", quiet):
             _draw(_tornado(found, top), output)
@@ -150,25 +132,19 @@ def _draw(figure: Figure, output: Path) -> None:
     out.write_bytes(drawn.getvalue(), output)
 
 
+@of_a_step
 def solve(
-    network: NetworkArgument,
+    chosen: StepInput,
     unknown: Annotated[
         str, typer.Option("--unknown", help="Dotted name of a parameter, or pim.bandwidth of all units together.")
     ],
     target: Annotated[str, typer.Option("--target", help="Such as 'speedup(serial) >= 1.1' or 'time <= 100 ms'.")],
-    system: SystemOption = DEFAULT_SYSTEM,
-    batch: BatchOption = None,
-    image_size: ImageOption = None,
-    precision: PrecisionOption = choices.Precision.fp32,
-    optimizer: OptimizerOption = choices.Optimizer.sgd_momentum,
-    fuse_activation: FuseOption = False,
-    unknown_ops: UnknownOption = choices.UnknownOps.error,
     policy: PolicyOption = choices.StudyPolicy.exclusive,
     pair: PairOption = None,
     between: Annotated[
         tuple[str, str] | None, typer.Option("--between", help="Range that is searched: two values with units.")
     ] = None,
-    format: Annotated[choices.TextFormat, typer.Option("--format", help="Output format.")] = choices.TextFormat.text,
+    format: TextFormatOption = choices.TextFormat.text,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")] = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -179,10 +155,10 @@ def solve(
 
     thresholds = _pair(pair)
     parse_target(target)  # before the network is loaded
-    net, hardware = load(network, system, batch, image_size, unknown_ops)
+    network, system = chosen.load()
     with progress_bar("values", quiet) as progress:
-        found = run(net, hardware, unknown, target, policy.value, bounds=between, thresholds=thresholds,
-                    progress=progress, **options_of(precision, optimizer, fuse_activation))  # fmt: skip
+        found = run(network, system, unknown, target, policy.value, bounds=between, thresholds=thresholds,
+                    progress=progress, **chosen.training)  # fmt: skip
     out.emit(found.to_json() if format is choices.TextFormat.json else found.summary(), output)
 
 

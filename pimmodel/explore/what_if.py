@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import estimate_step
 from pimmodel.explore.grid import Progress, ThresholdGrid, threshold_grid_of
 from pimmodel.hardware.description import leaves
 from pimmodel.hardware.load import load_system, replace
@@ -28,7 +29,7 @@ from pimmodel.plots.layers import Times, grouped, layer_times
 from pimmodel.plots.surfaces import PairSurface, pair_surface, paired
 from pimmodel.schedule.tasks import Floats
 from pimmodel.stages.model import stage_model
-from pimmodel.step import Step, estimate_step, prepare
+from pimmodel.step import Step, prepare
 
 KEPT = 8  # steps that are kept: some 10 MB for ResNet-50, 60 MB for DenseNet-201
 MOST_LAYERS = 24  # bars of layers or groups of layers

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pimmodel.errors import DescriptionError, UnknownNameError
+from pimmodel.files import read_text
 from pimmodel.hardware.change import kind_of, replace
 from pimmodel.hardware.description import Description, field_kinds, source_of, unit_of
 from pimmodel.hardware.gpu import Gpu
@@ -36,7 +37,6 @@ _CLASSES: dict[str, type[Description]] = {"gpus": Gpu, "memories": Memory, "pims
 _ONE: dict[str, str] = {"gpus": "GPU", "memories": "memory", "pims": "PIM", "systems": "system"}
 _PARTS: dict[str, str] = {"gpu": "gpus", "memory": "memories", "pim": "pims"}
 _SUFFIXES = (".yaml", ".yml")
-_LARGEST_FILE = 4 * 2**20
 
 
 def load_gpu(name_or_path: Name) -> Gpu:
@@ -45,7 +45,8 @@ def load_gpu(name_or_path: Name) -> Gpu:
     Raises
     ------
     UnknownNameError : no built-in GPU and no file of this name.
-    DescriptionError : the file cannot be used; says which field, and what is allowed.
+    PimModelError : the file cannot be read.
+    DescriptionError : it cannot be used; says which field, and what is allowed.
     """
     return _load(Gpu, "gpus", name_or_path)
 
@@ -55,7 +56,7 @@ def load_memory(name_or_path: Name, clock: float | None = None) -> Memory:
 
     Raises
     ------
-    UnknownNameError, DescriptionError : as for `load_gpu`.
+    PimModelError : as for `load_gpu`.
     """
     return _load(Memory, "memories", name_or_path, clock, "given in code")
 
@@ -65,7 +66,7 @@ def load_pim(name_or_path: Name) -> Pim:
 
     Raises
     ------
-    UnknownNameError, DescriptionError : as for `load_gpu`.
+    PimModelError : as for `load_gpu`.
     """
     return _load(Pim, "pims", name_or_path)
 
@@ -75,7 +76,7 @@ def load_system(name_or_path: Name) -> System:
 
     Raises
     ------
-    UnknownNameError, DescriptionError : as for `load_gpu`.
+    PimModelError : as for `load_gpu`.
     """
     text, origin, folder = _text_of("systems", name_or_path)
     return _system(parse(text, origin), origin, folder)
@@ -86,7 +87,7 @@ def load_description(name_or_path: Name) -> Description:
 
     Raises
     ------
-    UnknownNameError, DescriptionError : as for `load_gpu`.
+    PimModelError : as for `load_gpu`.
     """
     for kind in ("systems", "gpus", "memories", "pims"):
         if str(name_or_path) in list_descriptions(kind):
@@ -135,7 +136,7 @@ def _text_of(kind: str | None, name_or_path: Any, folder: Path | None = None) ->
     if not name or (not named_as_file and not _exists(path)):
         known = _builtin(kind) if kind else [one for each in _CLASSES for one in _builtin(each)]
         raise UnknownNameError(_ONE[kind] if kind else "description", name, known, hint=" (or give a .yaml file)")
-    return _read(path), str(path), path.parent
+    return read_text(path), str(path), path.parent
 
 
 def _exists(path: Path) -> bool:
@@ -143,26 +144,6 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
-
-
-def _read(path: Path) -> str:
-    wanted = "a readable YAML file"
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except IsADirectoryError:
-        raise DescriptionError(path, "(file)", Shown("a directory"), wanted) from None
-    except FileNotFoundError:
-        raise DescriptionError(path, "(file)", Shown("not there"), wanted) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DescriptionError(path, "(file)", Shown(f"unreadable ({reason})"), wanted) from None
-    if len(data) > _LARGEST_FILE:
-        raise DescriptionError(path, "(file)", Shown("too large"), f"a YAML file of at most {_LARGEST_FILE} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DescriptionError(path, "(file)", Shown("not text"), "a YAML file in UTF-8") from None
 
 
 def _load(

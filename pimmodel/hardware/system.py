@@ -15,7 +15,7 @@ Requests = Annotated[int, Field(ge=0)]
 
 
 class Controller(BaseModel):
-    """The memory controller of one channel, as the sharing policies see it (DESIGN.md section 8)."""
+    """The memory controller of one channel, as the sharing policies see it (:mod:`pimmodel.scenario`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,6 +29,15 @@ class Controller(BaseModel):
     policy: str = Field(default="serial", description="sharing policy used where none is asked for")
     theta_low: Requests = Field(default=16, description="exclusive: queued requests at which the host passes on")
     theta_high: Requests = Field(default=58, description="exclusive: queued requests at which the PIM passes on")
+
+    @property
+    def room(self) -> int:
+        """Most requests that can be queued: what the queue holds, and the window allows. Thresholds are at most that.
+
+        >>> Controller(queue_capacity=64, window=48, theta_high=40).room
+        48
+        """
+        return min(self.queue_capacity, self.window)
 
     @model_validator(mode="after")
     def _ordered(self) -> Controller:

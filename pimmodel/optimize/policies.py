@@ -60,9 +60,7 @@ def schedule_policy(work: Workload, name: Scheduled, optimum: Optimum) -> Schedu
         return optimum.schedule
     if name == "exclusive-single":
         return optimum.uniform_schedule
-    controller = work.system.controller
-    policy = policy_of(name, min(controller.window, controller.queue_capacity))
-    plan = optimum.plan.with_policies(policy)
+    plan = optimum.plan.with_policies(policy_of(name, work.system.controller.room))
     return run(with_copies(work, plan.on_pim) if name == "partitioned" else work, plan)
 
 

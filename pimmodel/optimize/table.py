@@ -16,13 +16,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from pimmodel.errors import DescriptionError, PimModelError
+from pimmodel.errors import DescriptionError
+from pimmodel.files import read_text
 from pimmodel.hardware.reading import first_problem, suggest
 from pimmodel.hardware.yaml_tree import Shown, Tree, parse
 from pimmodel.scenario import Policy
@@ -33,7 +33,6 @@ from pimmodel.schedule.workload import CHUNK_COUNTS, Workload
 SCHEMA = "pimmodel/thresholds/1"
 _TOP = ("schema", "network", "system", "order", "tasks", "on_gpu")
 _NUMBERS = ("theta_low", "theta_high", "quota_host", "quota_pim")
-_LARGEST = 16 * 2**20
 
 
 def plan_rows(work: Workload, plan: Plan) -> list[dict[str, Any]]:
@@ -83,17 +82,7 @@ def load_plan(path: str | os.PathLike[str], work: Workload) -> Plan:
         chunk count that a task cannot have; names file, line, task and what is allowed.
     PimModelError : the file cannot be read.
     """
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_LARGEST + 1)
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise PimModelError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    except (UnicodeDecodeError, ValueError):
-        raise PimModelError(f"{path}: not a text file") from None
-    if len(data) > _LARGEST:
-        raise PimModelError(f"{path}: larger than {_LARGEST} bytes")
-    return _Reader(str(path), work).plan(parse(text, str(path)))
+    return _Reader(str(path), work).plan(parse(read_text(path), str(path)))
 
 
 class _Reader:
@@ -174,7 +163,7 @@ class _Reader:
         except ValidationError as error:
             name, value, wanted = first_problem(error)
             self.fail(node.fields.get(name, node), f"{field}.{name}", value, wanted)
-        room = min(self.work.system.controller.window, self.work.system.controller.queue_capacity)
+        room = self.work.system.controller.room
         if policy.theta_high is not None and policy.theta_high > room:
             self.fail(node.fields["theta_high"], f"{field}.theta_high", policy.theta_high,
                       f"at most {room}, what the controller's queue and window hold")  # fmt: skip

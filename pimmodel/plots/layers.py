@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import Estimate, part_of
 from pimmodel.plots.style import FAINT, INK, PARTS, SMALL, dress, new_figure, scale_of, short
-from pimmodel.step import Estimate, part_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import Estimate, Policy
 from pimmodel.plots.style import BLUE, FAINT, INK, POLICIES, SMALL, TEXT, dress, new_figure, scale_of, short
-from pimmodel.step import Estimate, Policy
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:

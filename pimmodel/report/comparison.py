@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pimmodel.step import Estimate
+from pimmodel.estimates import Estimate
 
 SCHEMA = "pimmodel/comparison/2"
 

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pimmodel.errors import MissingExtraError, PimModelError
+from pimmodel.estimates import POLICY_NOTES, Estimate
 from pimmodel.optimize.policies import ideas
 from pimmodel.plots import (
     busiest_window,
@@ -24,8 +25,9 @@ from pimmodel.plots import (
 from pimmodel.plots.surfaces import paired
 from pimmodel.report import html_tables as tables
 from pimmodel.report.html_svg import inline_svg
+from pimmodel.schedule.bound import BOUND_NOTES
 from pimmodel.sharing.intervals import CALIBRATED_BY
-from pimmodel.step import BOUND_NOTES, POLICY_NOTES, Estimate, Step
+from pimmodel.step import Step
 from pimmodel.units import format_quantity
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pimmodel.estimates import POLICY_NOTES, Estimate
 from pimmodel.hardware.description import entries
 from pimmodel.hardware.system import System
 from pimmodel.optimize.pair import companion
@@ -19,7 +20,7 @@ from pimmodel.report.comparison import comparison_rows, idea_rows
 from pimmodel.schedule.result import Schedule
 from pimmodel.sharing.intervals import calibrated_errors, outside_domain
 from pimmodel.sharing.pairs import pair_scenario
-from pimmodel.step import POLICY_NOTES, Estimate, Step
+from pimmodel.step import Step
 from pimmodel.units import format_quantity
 
 

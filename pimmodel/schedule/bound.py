@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,14 @@ import networkx as nx
 import numpy as np
 
 from pimmodel.roofline.host import Floats
+from pimmodel.schedule.tasks import Producers, task_table
+
+# What sets each part of a bound, in words.
+BOUND_NOTES = {
+    "work": "the busy time of GPU or PIM",
+    "memory": "the time that both need the memory for",
+    "path": "the longest chain of dependent tasks",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ def lower_bound(graph: nx.DiGraph, host: Floats, pim: Floats, host_memory: Float
     on_pim = balanced_split(host, pim)
     work = max(float(((1 - on_pim) * host).sum()), float((on_pim * np.nan_to_num(pim)).sum()))
     memory = float(np.fmin(host_memory, pim).sum())
-    return Bound(work, memory, longest_path(graph, np.fmin(host, pim).tolist()), on_pim)
+    return Bound(work, memory, longest_path(task_table(graph).producers, np.fmin(host, pim).tolist()), on_pim)
 
 
 def balanced_split(host: Floats, pim: Floats) -> Floats:
@@ -83,7 +91,7 @@ def balanced_split(host: Floats, pim: Floats) -> Floats:
     return share
 
 
-def longest_path(graph: nx.DiGraph, times: Any, larger: Callable[[Any, Any], Any] = max) -> Any:
+def longest_path(producers: Sequence[Producers], times: Any, larger: Callable[[Any, Any], Any] = max) -> Any:
     """Longest dependency path when every channelwise edge is pipelined without end.
 
     start(t) = max over barriers finish(p), over channelwise edges start(p); finish(t) = max(start(t) + time(t), finish
@@ -91,20 +99,23 @@ def longest_path(graph: nx.DiGraph, times: Any, larger: Callable[[Any, Any], Any
 
     Parameters
     ----------
-    graph : task graph of a step
-    times : of its T tasks, anything that gives a number by index [s]
+    producers : of T tasks in topological order, as in `pimmodel.schedule.tasks.TaskTable`
+    times : of the tasks, anything that gives a number by index [s]
     larger : of two of these numbers; `numpy.maximum` for dual numbers
+
+    >>> longest_path([(), ((0, False),), ((1, True),)], [2.0, 3.0, 4.0])  # the second runs along with the first
+    7.0
     """
-    start: dict[str, Any] = {}
-    finish: dict[str, Any] = {}
-    for index, name in enumerate(graph):
+    start: list[Any] = []
+    finish: list[Any] = []
+    for task, needed in enumerate(producers):
         begin: Any = 0.0
         end: Any = 0.0
-        for producer, _, kind in graph.in_edges(name, data="kind"):
-            if kind == "barrier":
+        for producer, barrier in needed:
+            if barrier:
                 begin = larger(begin, finish[producer])
             else:
                 begin, end = larger(begin, start[producer]), larger(end, finish[producer])
-        start[name] = begin
-        finish[name] = larger(begin + times[index], end)
-    return functools.reduce(larger, finish.values(), 0.0)
+        start.append(begin)
+        finish.append(larger(begin + times[task], end))
+    return functools.reduce(larger, finish, 0.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pimmodel.schedule.bound import Bound
+from pimmodel.schedule.bound import Bound, longest_path
 from pimmodel.schedule.order import Order, followed
 from pimmodel.schedule.rates import PairRate
 from pimmodel.schedule.tasks import Bools, Floats, Ints, TaskTable, needed_chunks
@@ -154,18 +154,8 @@ class Schedule:
         """
         host, pim = self.times[~self.on_pim].sum(), self.times[self.on_pim].sum()
         memory = self.host_memory[~self.on_pim].sum() + pim
-        return Bound(float(max(host, pim)), float(memory), self._longest_path(), self.on_pim.astype(float))
-
-    def _longest_path(self) -> float:
-        """As `pimmodel.schedule.bound.lower_bound` has it, with the times of this placement."""
-        start, finish = [0.0] * len(self.tasks), [0.0] * len(self.tasks)
-        for task, time in enumerate(self.times.tolist()):
-            begin = end = 0.0
-            for producer, barrier in self.tasks.producers[task]:
-                begin = max(begin, finish[producer] if barrier else start[producer])
-                end = max(end, finish[producer])
-            start[task], finish[task] = begin, max(begin + time, end)
-        return max(finish, default=0.0)
+        path = longest_path(self.tasks.producers, self.times.tolist())
+        return Bound(float(max(host, pim)), float(memory), path, self.on_pim.astype(float))
 
     # What a chunk waited for
 

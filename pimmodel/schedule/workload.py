@@ -160,11 +160,16 @@ def _part(shape: ConvShape, phase: Phase, chunks: int) -> ConvShape | None:
     return shape._replace(c=channels // chunks) if phase == "DX" else shape._replace(k=channels // chunks)
 
 
-def workload(graph: nx.DiGraph, system: System, precision: Precision, chunking: Chunking = "in-kernel") -> Workload:
-    """Workload of a task graph, as `training_step` makes it."""
+def workload(
+    graph: nx.DiGraph, system: System, precision: Precision, chunking: Chunking = "in-kernel",
+    known: tuple[HostTasks, HostWork] | None = None,
+) -> Workload:  # fmt: skip
+    """Workload of a task graph, as `training_step` makes it; `known`: its tasks on the host, if worked out before."""
     tasks = tuple(task for _, task in graph.nodes(data="task"))
-    described = host_tasks(tasks, precision)
-    whole = host_work(described, system)
+    if known is None:
+        described = host_tasks(tasks, precision)
+        known = described, host_work(described, system)
+    described, whole = known
     written = np.array([task.bytes_written for task in tasks], dtype=float)
     return Workload(
         system, precision, graph, tasks, task_table(graph),

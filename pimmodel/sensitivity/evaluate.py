@@ -31,7 +31,7 @@ from pimmodel.schedule.tasks import Floats, Ints
 from pimmodel.schedule.workload import Workload
 from pimmodel.sharing.pairs import pair_scenario
 from pimmodel.stages.model import Stage, StageModel, stage_model, stage_work
-from pimmodel.step import Step
+from pimmodel.step import Step, checked_thresholds
 
 StudyPolicy = Literal["gpu-only", "serial", "exclusive", "ideal"]
 STUDY_POLICIES: tuple[StudyPolicy, ...] = get_args(StudyPolicy)
@@ -55,7 +55,7 @@ class Point:
 
     def at(self, system: System) -> Point:
         """The same step on another system."""
-        return dataclasses.replace(self, step=on_system(self.step, system), slopes={})
+        return dataclasses.replace(self, step=self.step.on(system), slopes={})
 
     @functools.cached_property
     def work(self) -> Workload:
@@ -116,8 +116,7 @@ class Point:
 
     def _given(self, plain: Point) -> int:
         assert self.thresholds is not None
-        check_thresholds(self.step.system, self.thresholds)
-        return plain.model.table.pair(*self.thresholds)
+        return plain.model.table.pair(*checked_thresholds(self.step.system, self.thresholds))
 
     @functools.cached_property
     def stages(self) -> list[Stage]:
@@ -147,22 +146,6 @@ class Point:
         work = self.step.workload
         on_pim = np.zeros(len(work), dtype=bool) if policy == "gpu-only" else eligible(work)
         return float(placed_energy(work, on_pim, float(value_of(self.time(policy)))).total)
-
-
-def on_system(step: Step, system: System) -> Step:
-    """A step on another system; the network's part is shared."""
-    return dataclasses.replace(step, system=system)
-
-
-def check_thresholds(system: System, thresholds: Thresholds) -> None:
-    """Refuse thresholds that a controller cannot have."""
-    if thresholds is None:
-        return
-    low, high = thresholds
-    most = min(system.controller.window, system.controller.queue_capacity)
-    if not 0 <= low < high <= most:
-        raise PimModelError(f"thresholds are {low} and {high}; allowed: 0 <= low < high <= {most}, the smaller of"
-                            " the controller's window and queue capacity")  # fmt: skip
 
 
 def check_policy(policy: str, known: tuple[str, ...] = STUDY_POLICIES) -> None:
@@ -218,7 +201,7 @@ def ideal_time(point: Point) -> Any:
         return either.sum()
     if bound.active == "path":
         on_pim = eligible(point.step.workload)
-        return longest_path(work.graph, np.where(on_pim, np.minimum(host, pim), host), np.maximum)
+        return longest_path(work.table.producers, np.where(on_pim, np.minimum(host, pim), host), np.maximum)
     moved, divided = bound.on_pim >= 1, (bound.on_pim > 0) & (bound.on_pim < 1)
     left, done = np.where(moved, 0.0, host).sum(), np.where(moved, pim, 0.0).sum()
     if not divided.any():

@@ -109,8 +109,7 @@ def _code() -> str:
 
 def threshold_grid(system: System) -> tuple[Ints, Ints]:
     """Every pair theta_low < theta_high that a controller can have, shape (G,) each [1]."""
-    room = min(system.controller.window, system.controller.queue_capacity)
-    low, high = np.triu_indices(room + 1, k=1)
+    low, high = np.triu_indices(system.controller.room + 1, k=1)
     return low, high
 
 

@@ -16,8 +16,9 @@ from pimmodel.hardware.change import kind_of, replace
 from pimmodel.hardware.system import System
 from pimmodel.pim.bandwidth import pim_bandwidth
 from pimmodel.pim.tasks import signature
-from pimmodel.sensitivity.evaluate import Point, check_scenarios, check_thresholds
+from pimmodel.sensitivity.evaluate import Point, check_scenarios
 from pimmodel.sensitivity.parameters import base_system, value_in_system
+from pimmodel.step import checked_thresholds
 from pimmodel.units import UnitError, parse_quantity
 
 PIM_BANDWIDTH = "pim.bandwidth"
@@ -59,7 +60,8 @@ class Unknown:
         number = int(value) if self.whole else value
         changed = replace(self._point.step.system, {self.name: number})
         _check(changed, self._point)
-        check_thresholds(changed, self._point.thresholds)
+        if self._point.thresholds is not None:
+            checked_thresholds(changed, self._point.thresholds)
         return self._point.at(changed)
 
     def with_slope(self, value: float) -> Point:

@@ -33,7 +33,7 @@ class Bounds:
 
 
 class SimpleBatch:
-    """Evaluator of one step on designs that differ in rates alone; gives the numbers of `pimmodel.step` to rounding."""
+    """Evaluator of one step on designs that differ in rates alone; the numbers are those of `pimmodel.estimate`."""
 
     def __init__(self, work: Workload, menu: KernelMenu) -> None:
         self.work = work

@@ -148,14 +148,11 @@ def save(collected: Collected, output: Path) -> None:
     PimModelError : it cannot be written.
     """
     form = check_form(output)
-    try:
-        with whole_file(output) as draft:
-            if form == ".nc":
-                collected.dataset().to_netcdf(draft)
-            else:
-                _write_rows(collected, draft, form)
-    except (OSError, ValueError) as error:
-        raise PimModelError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from None
+    with whole_file(output) as draft:
+        if form == ".nc":
+            collected.dataset().to_netcdf(draft)
+        else:
+            _write_rows(collected, draft, form)
 
 
 def _write_rows(collected: Collected, path: Path, form: str, rows: int = 2**18) -> None:

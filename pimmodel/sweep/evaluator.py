@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import estimate_step
 from pimmodel.hardware.system import System
 from pimmodel.roofline.menu import KernelMenu, Rates
 from pimmodel.schedule.energy import static_powers, task_energy
@@ -27,7 +28,7 @@ from pimmodel.stages.host import Chosen, fastest, menu_of, system_rates
 from pimmodel.stages.model import stage_model
 from pimmodel.stages.room import Room
 from pimmodel.stages.simple import SimpleBatch
-from pimmodel.step import Step, estimate_step
+from pimmodel.step import Step
 from pimmodel.sweep.axes import HIGH, LOW, Numbers
 from pimmodel.sweep.study import BASES, Study
 
@@ -320,7 +321,7 @@ def _refused(system: System, values: Mapping[str, Numbers], count: int, low: int
         beyond = values["memory_bandwidth"] > peak * _MARGIN
         reasons[beyond] = f"memory_bandwidth is more than the {peak:.6g} B/s of channels and clock"
     if low is not None or LOW in values:
-        room = min(system.controller.window, system.controller.queue_capacity)
+        room = system.controller.room
         lows, highs = np.asarray(values.get(LOW, low)), np.asarray(values.get(HIGH, high))
         reasons[np.broadcast_to(lows >= highs, (count,))] = "thresholds.low is not below thresholds.high"
         reasons[np.broadcast_to(highs > room, (count,))] = (

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pimmodel.errors import PimModelError
-from pimmodel.files import whole_file
+from pimmodel.files import whole_file, writing
 from pimmodel.sweep.evaluator import Figures
 
 _STUDY = "study.txt"
@@ -39,7 +39,7 @@ class PartStore:
         PimModelError : the folder holds parts of another study, or cannot be made.
         """
         store = cls(output.with_name(output.name + ".parts"), fingerprint)
-        try:
+        with writing(store.folder):
             store.folder.mkdir(exist_ok=True)
             marker = store.folder / _STUDY
             if not marker.exists():
@@ -49,8 +49,6 @@ class PartStore:
                     f"{store.folder} holds parts of another study;"
                     f" remove it, or write to another file than {output.name}"
                 )
-        except OSError as error:
-            raise PimModelError(f"cannot write {store.folder}: {error.strerror or error}") from None
         return store
 
     def done(self) -> set[int]:
@@ -69,10 +67,9 @@ class PartStore:
         np.savez_compressed(buffer, **plain)
         try:
             self._write(buffer.getvalue(), f"part-{part:06}.npz")
-        except OSError as error:
+        except PimModelError as error:
             raise PimModelError(
-                f"cannot write {self.folder}: {error.strerror or error}; {len(self.done())} parts are kept there, and a"
-                " later run of the same study goes on from them"
+                f"{error}; {len(self.done())} parts are kept there, and a later run of the same study goes on from them"
             ) from None
 
     def get(self, part: int) -> Figures | None:

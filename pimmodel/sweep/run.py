@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import Model
 from pimmodel.hardware.system import System
 from pimmodel.network.network import Network
 from pimmodel.network.training import Optimizer, Precision
-from pimmodel.step import Model
 from pimmodel.sweep.axes import designs
 from pimmodel.sweep.dataset import Collected, check_form, save
 from pimmodel.sweep.evaluator import Evaluator, Figures, ScheduleEvaluator, evaluator

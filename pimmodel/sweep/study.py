@@ -11,13 +11,14 @@ from importlib.metadata import version
 from typing import Any
 
 from pimmodel.errors import PimModelError, UnknownNameError
+from pimmodel.estimates import MODELS, POLICIES, Model, Policy
 from pimmodel.hardware.change import replace
 from pimmodel.hardware.description import leaves
 from pimmodel.hardware.system import System
 from pimmodel.network.network import Network
 from pimmodel.network.rebatch import with_batch
 from pimmodel.network.training import Optimizer, Precision
-from pimmodel.step import MODELS, POLICIES, Model, Policy, Step, prepare
+from pimmodel.step import Step, prepare
 from pimmodel.sweep.axes import HIGH, LOW, OWN, Designs
 
 STAGED: tuple[Policy, ...] = ("gpu-only", "serial", "exclusive", "ideal")

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from pimmodel.errors import DescriptionError, PimModelError
+from pimmodel.files import read_fields
 from pimmodel.hardware.load import load_system
 from pimmodel.hardware.values import UnfitError, value_in
 from pimmodel.load import load_network
@@ -58,13 +58,7 @@ def load_study(path: str | Path) -> StudyFile:
     DescriptionError : names file, field, value and what is allowed.
     PimModelError : the file cannot be read, or a network, system or parameter that is not there.
     """
-    raw = _read(Path(path))
-    for field in raw:
-        if field not in _KNOWN:
-            raise DescriptionError(path, str(field), raw[field], f"only {', '.join(_KNOWN)}")
-    for field in ("network", "parameters"):
-        if field not in raw:
-            raise DescriptionError(path, field, None, "a value; the field is missing")
+    raw = read_fields(path, _KNOWN, ("network", "parameters"))
     _check(path, raw)
     folder = Path(path).parent
     network = load_network(_beside(raw["network"], folder, (".onnx",)), raw.get("batch"), raw.get("image_size"),
@@ -80,20 +74,6 @@ def load_study(path: str | Path) -> StudyFile:
         raw.get("fuse_activation", False), raw.get("model", "stages"),
     )  # fmt: skip
     return StudyFile(study, folder / raw["output"] if "output" in raw else None)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PimModelError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    except UnicodeDecodeError:
-        raise PimModelError(f"{path}: not a text file") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise PimModelError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise DescriptionError(path, "(whole file)", type(raw).__name__, f"a mapping with {', '.join(_KNOWN)}")
-    return raw
 
 
 def _check(path: str | Path, raw: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ def refused(*arguments: str | Path) -> str:
         (["inception_v3", "--image-size", "64"], "(image size 64 x 64)"),
         (["resnet50", "--system", "v100-bankgroup"], "did you mean v100-bankgroup-pim"),
         (["resnet50", "--system", "V100-bankgroup-PIM"], "did you mean v100-bankgroup-pim?"),
-        (["resnet50", "--system", "absent.yaml"], "absent.yaml: field '(file)' is not there"),
+        (["resnet50", "--system", "absent.yaml"], "absent.yaml: no such file or directory"),
     ],
 )
 @pytest.mark.parametrize("command", ["estimate", "compare"])

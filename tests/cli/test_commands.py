@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 import pimmodel as pm
 from pimmodel.cli.app import app
+from pimmodel.estimates import POLICIES
 from pimmodel.report import schema
-from pimmodel.step import POLICIES
 
 
 def run(*arguments: str, code: int = 0) -> str:

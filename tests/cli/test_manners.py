@@ -17,7 +17,7 @@ from terminals import terminal
 
 import pimmodel as pm
 from pimmodel.cli.app import app
-from pimmodel.step import POLICIES
+from pimmodel.estimates import POLICIES
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals, terminals and shells of POSIX")
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import pimmodel as pm
+from pimmodel.estimates import estimate_step
 from pimmodel.explore.grid import ThresholdGrid, threshold_grid_of
 from pimmodel.stages.model import stage_model
-from pimmodel.step import estimate_step, prepare
+from pimmodel.step import prepare
 
 
 @pytest.fixture(scope="module", params=[("alexnet", 8, 1), ("resnet18", 2, 4)], ids=lambda case: case[0])

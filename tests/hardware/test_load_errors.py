@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from pimmodel.errors import DescriptionError, UnknownNameError
+from pimmodel.errors import DescriptionError, PimModelError, UnknownNameError
 from pimmodel.hardware.load import load_description, load_gpu, load_memory, load_pim, load_system
 
 
@@ -113,7 +113,6 @@ EXTRA = "overrides:\n  {}\ncontroller:"
     ("pattern", "replacement", "field", "words"),
     [
         ("^gpu: v100", "gpu: v1000", "gpu", "did you mean 'v100'"),
-        ("^gpu: v100", "gpu: other.yaml", "(file)", "a readable YAML file"),
         ("^gpu: v100\n", "", "gpu", "the name of a GPU"),
         ("^gpu: v100", "gpu: [v100]", "gpu", "the name of a GPU"),
         ("877 MHz, source", "877 MB, source", "memory_clock", "such as '1.53 GHz'"),
@@ -163,19 +162,26 @@ def test_not_a_description(tmp_path, content, words):
     path = tmp_path / "odd.yaml"
     path.write_bytes(content)
     for load in (load_gpu, load_memory, load_pim, load_system, load_description):
-        with pytest.raises(DescriptionError) as caught:
+        with pytest.raises(PimModelError) as caught:
             load(path)
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
 
 
 def test_missing_unreadable_and_directory(tmp_path):
-    with pytest.raises(DescriptionError, match="not there"):
+    with pytest.raises(PimModelError, match=r"none\.yaml: no such file"):
         load_gpu(tmp_path / "none.yaml")
-    with pytest.raises(DescriptionError, match="a directory"):
+    with pytest.raises(PimModelError, match="is a directory"):
         load_gpu(tmp_path)
-    with pytest.raises(DescriptionError, match="unreadable"):
+    with pytest.raises(PimModelError, match="null byte"):
         load_gpu("a\0b.yaml")
+
+
+def test_part_of_a_system_that_is_not_there(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(shipped("systems", "v100-bankgroup-pim").replace("gpu: v100", "gpu: other.yaml"))
+    with pytest.raises(PimModelError, match=r"other\.yaml: no such file"):
+        load_system(path)
 
 
 def test_line_is_named(tmp_path):

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import pimmodel as pm
+from pimmodel.estimates import POLICIES as ALL_POLICIES
+from pimmodel.estimates import Estimate
 from pimmodel.optimize.pair import best_thresholds, companion
 from pimmodel.optimize.policies import ideas
 from pimmodel.pim.tasks import pim_kernel
@@ -31,8 +33,7 @@ from pimmodel.plots import (
 from pimmodel.plots.roofs import roofs
 from pimmodel.plots.style import PARTS, PHASES, POLICIES
 from pimmodel.plots.surfaces import pair_surface, paired
-from pimmodel.step import POLICIES as ALL_POLICIES
-from pimmodel.step import Estimate, Step
+from pimmodel.step import Step
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 

@@ -12,12 +12,12 @@ import pytest
 from html_page import Page
 
 import pimmodel as pm
+from pimmodel.estimates import Estimate
 from pimmodel.hardware.description import entries
 from pimmodel.network.network import NetworkBuilder
 from pimmodel.network.ops import Activation, BatchNorm, Conv, Input
 from pimmodel.report.html_report import Origin, report_html
 from pimmodel.report.html_tables import hardware_values, reasons, shared_time
-from pimmodel.step import Estimate
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytest.importorskip("jinja2", reason="the report needs jinja2")

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 import pimmodel as pm
 from pimmodel.errors import DescriptionError, PimModelError, UnknownNameError
+from pimmodel.estimates import estimate
 from pimmodel.hardware.change import replace
 from pimmodel.hardware.system import System
 from pimmodel.network.network import Network, NetworkBuilder
 from pimmodel.network.ops import Activation, BatchNorm, Conv, Input
 from pimmodel.sensitivity.derivatives import step_sensitivity
-from pimmodel.sensitivity.evaluate import Point, on_system
+from pimmodel.sensitivity.evaluate import Point
 from pimmodel.sensitivity.parameters import base_system, parameters
 from pimmodel.stages import progress
-from pimmodel.step import Step, estimate, prepare
+from pimmodel.step import Step, prepare
 
 PAIR = (16, 58)
 SYSTEMS = ("v100-bankgroup-pim", "gtx1080ti-bankgroup-pim", "v100-bankpair-pim")
@@ -76,7 +77,7 @@ NAMES = ("clock", "fp16_tensor_peak", "l2_size", "l2_bandwidth", "launch_overhea
 def test_as_difference_quotients_on_random_systems(data: st.DataObject) -> None:
     name, precision = data.draw(st.sampled_from(SYSTEMS)), data.draw(st.sampled_from(["fp32", "fp16"]))
     factors = data.draw(st.fixed_dictionaries({one: st.floats(0.4, 2.5) for one in NAMES}))
-    step = on_system(_step(precision), _random(pm.load_system(name), factors))
+    step = _step(precision).on(_random(pm.load_system(name), factors))
     point = Point(step)
     chosen = [one for one in parameters(step.system) if one.kind == "real"]
     for policy in ("gpu-only", "serial", "ideal"):
@@ -100,7 +101,7 @@ def test_the_stage_model_too(data: st.DataObject) -> None:
     """Host rates move the progress tables' places, all of a step at once; shares of kernel mixes unrounded."""
     factors = data.draw(st.fixed_dictionaries({one: st.floats(0.5, 2) for one in NAMES}))
     system = _random(pm.load_system("v100-bankgroup-pim"), {**factors, "clock": 1.0})
-    step = on_system(_step(), system)
+    step = _step().on(system)
     point = Point(step, PAIR)
     wanted = ["gpu.clock", "gpu.l2_bandwidth", "gpu.launch_overhead", "gpu.kernels.*", "pim.operations_per_lane"]
     with pytest.MonkeyPatch.context() as patch:
@@ -136,7 +137,7 @@ def test_without_energies_no_time_changes() -> None:
     step = _step()
     for one in parameters(step.system):
         if one.kind == "no effect":
-            changed = on_system(step, replace(step.system, {one.name: one.value * 1.01}))
+            changed = step.on(replace(step.system, {one.name: one.value * 1.01}))
             assert float(Point(changed).time("serial")) == float(Point(step).time("serial")), one.name
 
 
@@ -152,7 +153,7 @@ def test_whole_numbers_are_evaluated_one_step_away() -> None:
     found = step_sensitivity(step, "serial", None, parameters(step.system, wanted))
     base = float(Point(step).time("serial"))
     for name, value, side in (("gpu.sm_count", 79, 0), ("gpu.sm_count", 81, 1), ("memory.timing.tRP", 14, 1)):
-        time = float(Point(on_system(step, replace(step.system, {name: value}))).time("serial"))
+        time = float(Point(step.on(replace(step.system, {name: value}))).time("serial"))
         one = found[name]
         assert one.change is not None
         assert one.change[side] == pytest.approx(time / base - 1, abs=1e-12)
@@ -173,7 +174,7 @@ def test_at_a_kink_both_sides_are_given() -> None:
     # fp16 without tensor cores runs at max(1, ratio) times the fp32 rate; at a ratio of 1 less of it costs nothing.
     system = replace(pm.load_system("gtx1080ti-bankgroup-pim"), {"gpu.fp16_vector_ratio": 1.0})
     assert system.gpu.fp16_tensor_peak is None
-    step = on_system(_step("fp16"), system)
+    step = _step("fp16").on(system)
     one = step_sensitivity(step, "gpu-only", None, parameters(system, ["gpu.fp16_vector_ratio"])).effects[0]
     assert one.kink
     assert one.time.left == 0
@@ -184,7 +185,7 @@ def test_at_a_kink_both_sides_are_given() -> None:
 def test_a_stated_bandwidth_goes_when_the_memory_changes() -> None:
     """As `replace` has it: the derivative with respect to the clock is that of the memory's own bandwidth."""
     system = replace(pm.load_system("v100-bankgroup-pim"), {"memory_bandwidth": 8e11})
-    step = on_system(_step(), system)
+    step = _step().on(system)
     found = step_sensitivity(step, "gpu-only", None, parameters(system, ["memory.clock", "memory_bandwidth"]))
     for name in ("memory.clock", "memory_bandwidth"):
         one = found[name]
@@ -213,7 +214,7 @@ def test_swings_are_times_at_both_ends() -> None:
     for one, values, times in found.swings(change=0.2):
         for value, time in zip(values, times, strict=True):
             number = round(value or 0) if one.kind == "whole" else value
-            changed = on_system(step, replace(step.system, {one.name: number}))
+            changed = step.on(replace(step.system, {one.name: number}))
             assert time == pytest.approx(float(changed.host.sum()), rel=1e-12)
 
 

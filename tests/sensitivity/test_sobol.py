@@ -7,10 +7,11 @@ import pytest
 
 import pimmodel as pm
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import estimate_step
 from pimmodel.hardware.load import replace
 from pimmodel.sensitivity.evaluate import Point
 from pimmodel.sensitivity.sobol import batch_times, sobol
-from pimmodel.step import estimate_step, prepare
+from pimmodel.step import prepare
 
 NETWORK = pm.load_network("alexnet", batch=8)
 SYSTEM = pm.load_system("v100-bankgroup-pim")

@@ -6,10 +6,10 @@ import pytest
 
 import pimmodel as pm
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import estimate
 from pimmodel.hardware.change import replace
 from pimmodel.solve.search import solve
 from pimmodel.solve.target import parse_target
-from pimmodel.step import estimate
 
 SYSTEM = "v100-bankgroup-pim"
 

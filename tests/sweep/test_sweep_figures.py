@@ -10,11 +10,12 @@ from study_cases import network, system
 
 import pimmodel as pm
 from pimmodel.errors import PimModelError
+from pimmodel.estimates import estimate_step
 from pimmodel.hardware.load import replace
 from pimmodel.network.rebatch import with_batch
 from pimmodel.sensitivity.uncertainty import scaled_time_interval
 from pimmodel.stages.model import stage_model
-from pimmodel.step import estimate_step, prepare
+from pimmodel.step import prepare
 
 RANGES = {
     "gpu.clock": (0.8e9, 2e9), "gpu.l2_bandwidth": (1e12, 4e12), "gpu.launch_overhead": (1e-6, 6e-6),
