@@ -149,6 +149,21 @@ _EXAMPLES = {
 }  # fmt: skip
 
 
+def format_value(value: object, unit: str | None) -> str:
+    """A value of a description as people read it: "-" for none, words as they are, numbers with their unit.
+
+    >>> format_value(True, None), format_value(14, "clock"), format_value(1.53e9, "Hz")
+    ('yes', '14 clock', '1.530 GHz')
+    """
+    if value is None or isinstance(value, bool):
+        return "-" if value is None else "yes" if value else "no"
+    if not isinstance(value, float):
+        return f"{value} {unit or ''}".strip()
+    if not unit or unit == "clock" or "**" in unit:  # a prefix would be raised too
+        return f"{value:.6g} {unit or ''}".strip()
+    return format_quantity(value, unit, 4)
+
+
 _PREFIXES = (
     (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""),
     (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"),

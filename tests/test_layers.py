@@ -1,4 +1,4 @@
-"""Imports point one way (DESIGN.md section 12), found in the syntax tree: imports inside functions count too."""
+"""Imports point one way found in the syntax tree: imports inside functions count too."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pimmodel.cli.table import table
 from pimmodel.errors import PimModelError
 from pimmodel.files import whole_file
-from pimmodel.units import format_quantity
+from pimmodel.units import format_quantity, format_value
 
 if TYPE_CHECKING:
     from pimmodel.estimates import Estimate
@@ -253,24 +253,15 @@ def emit_description(name: str, form: str, output: Path | None) -> None:
         return emit(json.dumps(document, indent=2), output)
     if form == "csv":
         return emit(csv_text(rows), output)
-    cells = [(row["field"], _value(row["value"], row["unit"]), row["source"]) for row in rows]
+    cells = [(row["field"], format_value(row["value"], row["unit"]), row["source"]) for row in rows]
     text = table(f"{description.name}: {description.title}", ("field", "value", "source"), cells,
                  (False, True, False), output)  # fmt: skip
     multiple = getattr(description, "bandwidth_multiple", None)
     if multiple is not None:
-        text += (
-            f"\nderived: PIM bandwidth = {multiple:g} x the host's peak of {_value(description.peak_bandwidth, 'B/s')}"  # type: ignore[attr-defined]
-        )
+        peak = format_value(description.peak_bandwidth, "B/s")  # type: ignore[attr-defined]
+        text += f"\nderived: PIM bandwidth = {multiple:g} x the host's peak of {peak}"
     emit(text, output)
     return None
-
-
-def _value(value: Any, unit: str) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "-", True: "yes", False: "no"}[value]
-    if isinstance(value, float) and unit in ("B/s", "Hz", "s", "FLOP/s", "W", "J", "J/bit"):
-        return format_quantity(value, unit, digits=4)
-    return f"{value:g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()
 
 
 def emit_network(network: Network, form: str, output: Path | None) -> None:

@@ -13,11 +13,12 @@ from pimmodel.cli import choices
 from pimmodel.cli.options import FormatOption, StepInput, TextFormatOption, of_a_step
 from pimmodel.cli.progress import QuietOption, progress_bar, waiting
 from pimmodel.errors import PimModelError
+from pimmodel.units import format_value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pimmodel.sensitivity.derivatives import Effect, Sensitivity, Sides
+    from pimmodel.sensitivity.effects import Effect, Sensitivity, Sides
     from pimmodel.sensitivity.pareto import Front
 
 _PICTURES = (".png", ".svg", ".pdf")
@@ -78,8 +79,8 @@ def _effects_text(found: Sensitivity, top: int, output: Path | None) -> str:
     shown = [one for one in found.effects if one.size > 0][:top]
     headers = ("parameter", "value", "time %/%", "down", "up", "vs gpu-only %/%", "vs serial %/%", "where it acts")
     rows = [
-        (one.name, _value(one.value, one.unit), _sides(one.time), *_steps(one), _sides(one.speedup_gpu_only),
-         _sides(one.speedup_serial), one.active)
+        (one.name, format_value(float(one.value), one.unit), _sides(one.time), *_steps(one),
+         _sides(one.speedup_gpu_only), _sides(one.speedup_serial), one.active)
         for one in shown
     ]  # fmt: skip
     title = "Per cent of change per per cent of the parameter; down, up: of the time, with one step of a whole number"
@@ -107,12 +108,6 @@ def _steps(one: Effect) -> tuple[str, str]:
     down, up = ("-" if change is None else f"{step:g}: {change:+.2%}" for step, change in
                 zip(one.steps, one.change, strict=True))  # fmt: skip
     return down, up
-
-
-def _value(value: float, unit: str) -> str:
-    from pimmodel.units import format_quantity
-
-    return f"{value:.6g} {unit}".strip() if unit in ("", "clock") else format_quantity(value, unit, 4)
 
 
 def _tornado(found: Sensitivity, top: int) -> Figure:

@@ -23,7 +23,7 @@ from pimmodel.hardware.values import clocks_of
 class Pim(Description):
     """A PIM design attached to every channel of a memory.
 
-    All units of a channel work in lockstep, one column per unit and `cadence`. See DESIGN.md sections 7 and 8 for
+    All units of a channel work in lockstep, one column per unit and `cadence`. See `pimmodel.scenario.PimKernel` for
     the meaning of operand placement, registers and row switch.
     """
 

@@ -1,6 +1,6 @@
 """One training step as a task graph: forward, backward and weight update of every layer, with all tensors moved.
 
-Tasks (DESIGN.md section 4): `FP`, `DX`, `DW` of CONV and fully connected layers run on the host; `FWD` and `BWD` of
+Tasks: `FP`, `DX`, `DW` of CONV and fully connected layers run on the host; `FWD` and `BWD` of
 all other layers, `ACC` (gradients added where a tensor forks), `UPD` (weight update) and `LOSS` may run on host or
 PIM. An edge is `channelwise` where chunk j of the consumer needs only chunk j of the producer, else `barrier`; its
 `tensor` is what flows along it.

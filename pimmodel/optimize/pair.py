@@ -27,7 +27,7 @@ def completion_time(host_work: Any, pim_work: Any, host_progress: Any, pim_progr
     Symbols: H host_work, alone [s], P pim_work, alone [s], r_H host_progress [1], r_P pim_progress [1]. Returns [s].
 
     Validity: r_H and r_P in (0, 1], all of the PIM work is there from the beginning.
-    Known error: that of the rates (`pimmodel validate contention`). Source: derived here; DESIGN.md sections 8 and 9.
+    Known error: that of the rates (`pimmodel validate contention`). Source: derived here.
     """
     together = sp.Max(
         pim_work + host_work * (1 - pim_progress) / host_progress,

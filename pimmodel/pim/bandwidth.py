@@ -18,7 +18,7 @@ def pim_bandwidth(units: Any, channels: Any, column_bytes: Any, clock: Any, cade
 
     Validity: rows open, no turnaround, no refresh: an upper bound.
     Known error: exact as that bound; what rows, turnarounds and refresh take of it is in `pimmodel.pim.kernel`.
-    Source: lockstep operation, DESIGN.md section 7; ISSCC 2021 paper 25.4 states 4x off-chip bandwidth for 8 units
+    Source: lockstep operation; ISSCC 2021 paper 25.4 states 4x off-chip bandwidth for 8 units
     per pseudo-channel at tCCD_S/tCCD_L = 2/4, which this gives.
     """
     return channels * units * column_bytes * clock / cadence
@@ -34,6 +34,6 @@ def pim_stream_time(traffic: Any, bandwidth: Any, operations: Any, operation_rat
 
     Validity: long passes with hidden row switches; row switches, turnarounds and refresh are left out, so it is a
     lower bound (see `pimmodel.pim.kernel` for the model with them).
-    Known error: exact as that bound. Source: DESIGN.md section 7.
+    Known error: exact as that bound. Source: roofline, Williams et al., CACM 2009, doi 10.1145/1498765.1498785.
     """
     return sp.Max(traffic / bandwidth, operations / operation_rate)

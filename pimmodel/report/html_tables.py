@@ -21,7 +21,7 @@ from pimmodel.schedule.result import Schedule
 from pimmodel.sharing.intervals import calibrated_errors, outside_domain
 from pimmodel.sharing.pairs import pair_scenario
 from pimmodel.step import Step
-from pimmodel.units import format_quantity
+from pimmodel.units import format_quantity, format_value
 
 
 class Cell(NamedTuple):
@@ -241,7 +241,7 @@ def hardware_values(system: System) -> tuple[list[Source], list[str]]:
     for one in found:
         head, _, rest = one.source.partition("; ")
         number = listed.index(head) + 1 if head in listed else 0
-        rows.append(Source(one.name, _value(one.value, one.unit), number, rest if number else one.source))
+        rows.append(Source(one.name, format_value(one.value, one.unit), number, rest if number else one.source))
     return rows, listed
 
 
@@ -254,11 +254,3 @@ def reasons(system: System) -> dict[str, int]:
     for one in entries(system):
         kinds[next((kind for kind in _REASONS if one.source.startswith(kind)), "cited")] += 1
     return dict(kinds)
-
-
-def _value(value: Any, unit: str | None) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "-", True: "yes", False: "no"}[value]
-    if isinstance(value, float) and unit and "**" not in unit and unit != "clock":
-        return format_quantity(value, unit, digits=4)
-    return f"{value:g} {unit or ''}".strip() if isinstance(value, float) else f"{value} {unit or ''}".strip()

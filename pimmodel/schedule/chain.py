@@ -36,7 +36,7 @@ def overlap_per_chunk(host_work: Any, pim_work: Any, chunks: Any, host_progress:
     .. math:: x = \min\left(\frac{P}{c \rho},\; \frac{H}{c r}\right)
 
     Symbols: H, P time of producer and consumers alone [s], c chunks [1], r, rho progress of host and PIM while both run
-    [1]. Returns [s]. Validity: r + rho > 0. Known error: exact in the fluid model. Source: DESIGN.md section 9.
+    [1]. Returns [s]. Validity: r + rho > 0. Known error: exact in the fluid model. Source: derived here.
     """
     return _together(host_work, pim_work, host_progress, pim_progress) / chunks
 
@@ -49,7 +49,7 @@ def producer_time(host_work: Any, pim_work: Any, chunks: Any, host_progress: Any
 
     Symbols: H, P time of producer and consumers alone [s], c chunks [1], r, rho progress of host and PIM while both run
     [1], x what `overlap_per_chunk` gives [s]. Returns [s]. Validity: every pair of the chain has the same rates.
-    Known error: exact in the fluid model. Source: DESIGN.md section 9.
+    Known error: exact in the fluid model. Source: derived here.
     """
     overlap = _together(host_work, pim_work, host_progress, pim_progress) / chunks
     return host_work / chunks + (chunks - 1) * (host_work / chunks + (1 - host_progress) * overlap)
@@ -63,7 +63,7 @@ def pim_work_left(host_work: Any, pim_work: Any, chunks: Any, host_progress: Any
 
     Symbols: H, P time of producer and consumers alone [s], c chunks [1], r, rho progress of host and PIM while both run
     [1], x what `overlap_per_chunk` gives [s]. Returns [s]: P/c, the last chunk, where the PIM keeps up. Validity: every
-    pair of the chain has the same rates. Known error: exact in the fluid model. Source: DESIGN.md section 9.
+    pair of the chain has the same rates. Known error: exact in the fluid model. Source: derived here.
     """
     overlap = _together(host_work, pim_work, host_progress, pim_progress) / chunks
     return pim_work - (chunks - 1) * pim_progress * overlap
@@ -77,7 +77,7 @@ def drain_time(later_work: Any, left_work: Any, host_progress: Any, pim_progress
 
     Symbols: D host work behind the producer [s], L PIM work left [s], r', rho' progress of both while they run together
     [1]. Returns [s]. Validity: L > 0, and r' > 0 where D = 0. Known error: exact in the fluid model.
-    Source: DESIGN.md section 9.
+    Source: derived here.
     """
     overlap = _together(later_work, left_work, host_progress, pim_progress)
     return later_work + left_work + (1 - host_progress - pim_progress) * overlap

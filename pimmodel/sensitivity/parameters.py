@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pimmodel.errors import UnknownNameError
+from pimmodel.errors import PimModelError, UnknownNameError
 from pimmodel.hardware.change import kind_of, names_in, replace
+from pimmodel.hardware.description import FieldKind
 from pimmodel.hardware.system import System
+from pimmodel.hardware.values import allowed_in, value_in
 
 # What the time of a step cannot depend on: energies, powers, currents and areas.
 _TIMELESS_UNITS = ("J", "J/bit", "W", "A", "V", "m**2")
@@ -82,6 +84,37 @@ def parameters(system: System, wanted: Sequence[str] | None = None) -> list[Para
             raise UnknownNameError("numeric parameter", pattern, [one.name for one in found])
         chosen |= {one.name: one for one in matching}
     return list(chosen.values())
+
+
+def range_in(name: str, given: Sequence[float | str], kind: FieldKind, clock: float) -> tuple[float, float]:
+    """A range of a parameter in SI units, both ends allowed by its kind.
+
+    Parameters
+    ----------
+    name : of the parameter, for errors
+    given : least and greatest value, numbers in SI (or clocks) or texts with a unit
+    kind : of the parameter
+    clock : of the memory, for timings given as times [Hz]
+
+    Raises
+    ------
+    PimModelError : not two values, one that the parameter cannot have, or the first not below the second.
+    """
+    try:
+        low, high = (value_in(_number(one, kind), kind, clock) for one in given)
+    except (TypeError, ValueError):
+        raise PimModelError(f"range of {name} is {given!r}; allowed: (low, high), each {allowed_in(kind)}") from None
+    if not low < high:
+        raise PimModelError(f"range of {name} is {low:g} to {high:g}; allowed: the first less than the second")
+    return low, high
+
+
+def _number(given: float | str, kind: FieldKind) -> float | str:
+    """The number that a text is, where a value of this kind needs no unit."""
+    try:
+        return float(given) if isinstance(given, str) and kind.unit in (None, "clock") else given
+    except ValueError:
+        return given
 
 
 def base_system(system: System, name: str) -> System:

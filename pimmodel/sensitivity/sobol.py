@@ -21,12 +21,11 @@ from pimmodel.hardware.system import System
 from pimmodel.network.network import Network
 from pimmodel.network.training import Optimizer, Precision
 from pimmodel.sensitivity.evaluate import Point, StudyPolicy, Thresholds, check_policy
-from pimmodel.sensitivity.parameters import value_in_system
+from pimmodel.sensitivity.parameters import range_in, value_in_system
 from pimmodel.stages.batch import StageBatch
 from pimmodel.stages.host import fastest, system_rates
 from pimmodel.stages.model import stage_model
 from pimmodel.step import prepare
-from pimmodel.units import UnitError, parse_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,15 +145,9 @@ def _limits(system: System, ranges: Mapping[str, tuple[float | str, float | str]
         kind, value = kind_of(system, name), value_in_system(system, name)
         if name != "memory_bandwidth" and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise PimModelError(f"parameter {name} is {value!r}; allowed: one that has a number")
-        try:
-            low, high = (parse_quantity(one, kind.unit or "") if kind.unit != "clock" else float(one) for one in given)
-        except (UnitError, TypeError, ValueError):
-            raise PimModelError(f"range of {name} is {given!r}; allowed: (low, high)") from None
-        if not low < high:
-            raise PimModelError(f"range of {name} is {low:g} to {high:g}; allowed: the first less than the second")
-        for end in (low, high):
-            replace(system, {name: int(end) if kind.type is int else end})
-        limits[name] = (low, high)
+        limits[name] = range_in(name, given, kind, system.memory.clock)
+        for end in limits[name]:
+            replace(system, {name: end})  # says what is forbidden
     return limits
 
 

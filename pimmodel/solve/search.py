@@ -27,7 +27,7 @@ from pimmodel.sensitivity.evaluate import Point, StudyPolicy, Thresholds, check_
 from pimmodel.solve.target import Target, parse_target
 from pimmodel.solve.unknown import Bounds, Unknown, make_unknown
 from pimmodel.step import prepare
-from pimmodel.units import format_quantity
+from pimmodel.units import format_quantity, format_value
 
 SCHEMA = "pimmodel/solution/1"
 SOLVED: tuple[StudyPolicy, ...] = ("gpu-only", "serial", "exclusive")
@@ -319,17 +319,13 @@ def _form(ends: list[Point], values: tuple[float, float], policy: str) -> tuple[
     return None
 
 
-def _shown(value: float, unit: str) -> str:
-    return f"{value:.6g} {unit}".strip() if unit in ("", "clock") else format_quantity(value, unit, 4)
-
-
 def _text(found: Solution, target: Target) -> str:
     """The answer in words."""
-    value, ends = (
-        _shown(found.value, found.unit),
-        f"{_shown(found.low, found.unit)} and {_shown(found.high, found.unit)}",
-    )
-    now = _shown(found.current.value, found.unit)
+
+    def shown(number: float) -> str:
+        return format_value(float(number), found.unit)
+
+    value, ends, now = shown(found.value), f"{shown(found.low)} and {shown(found.high)}", shown(found.current.value)
     here = f"now: {found.unknown} {now}, {target.name} {target.text(found.current.result)}"
     if found.status == "impossible":
         said = f"{found.forbidden_by} ({found.unknown} {value})"
@@ -340,7 +336,7 @@ def _text(found: Solution, target: Target) -> str:
     if found.expression:
         lines.append(f"closed form: {found.expression}, {found.evaluations} evaluations")
     elif found.bracket:
-        beside = " and ".join(f"{_shown(one.value, found.unit)} ({target.text(one.result)})" for one in found.bracket)
+        beside = " and ".join(f"{shown(one.value)} ({target.text(one.result)})" for one in found.bracket)
         lines.append(f"{found.method}, {found.evaluations} evaluations, between {beside}")
     if not found.monotone:
         lines.append(

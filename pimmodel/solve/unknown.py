@@ -13,13 +13,13 @@ import numpy as np
 from pimmodel.dual import Dual
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.change import kind_of, replace
+from pimmodel.hardware.description import field_kinds
 from pimmodel.hardware.system import System
 from pimmodel.pim.bandwidth import pim_bandwidth
 from pimmodel.pim.tasks import signature
 from pimmodel.sensitivity.evaluate import Point, check_scenarios
-from pimmodel.sensitivity.parameters import base_system, value_in_system
+from pimmodel.sensitivity.parameters import base_system, range_in, value_in_system
 from pimmodel.step import checked_thresholds
-from pimmodel.units import UnitError, parse_quantity
 
 PIM_BANDWIDTH = "pim.bandwidth"
 Bounds = tuple[float | str, float | str]
@@ -118,14 +118,14 @@ def make_unknown(name: str, point: Point, bounds: Bounds | None) -> Unknown:
             units=system.pim.units_per_channel, channels=system.memory_channels,
             column_bytes=memory.organisation.bytes_per_column, clock=memory.clock, cadence=system.pim_cadence,
         ))  # fmt: skip
-        unit, whole = "B/s", False
+        kind = field_kinds(System)["memory_bandwidth"]
     else:
         kind, current = kind_of(system, name), value_in_system(system, name)
         if isinstance(current, bool) or not isinstance(current, (int, float)):
             raise PimModelError(f"unknown {name} is {current!r}; allowed: a parameter that has a number")
-        unit, whole = kind.unit or "", kind.type is int
         point = point.at(base_system(system, name))
-    low, high = _range(name, unit, current, whole, bounds)
+    unit, whole = kind.unit or "", kind.type is int
+    low, high = _range_around(current, whole) if bounds is None else range_in(name, bounds, kind, system.memory.clock)
     made = Unknown(name, unit, float(current), low, high, whole, None, point)
     if bounds is None:
         low, high = _narrowed(made, low), _narrowed(made, high)
@@ -139,21 +139,10 @@ def make_unknown(name: str, point: Point, bounds: Bounds | None) -> Unknown:
     return made
 
 
-def _range(name: str, unit: str, current: float, whole: bool, bounds: Bounds | None) -> tuple[float, float]:
-    """Ends of the range in SI units."""
-    if bounds is None:
-        low, high = (current / _REACH, current * _REACH) if current else (0.0, float(_FROM_ZERO))
-        return (float(max(1 if current else 0, round(low))), float(round(high))) if whole else (low, high)
-    try:
-        low, high = (parse_quantity(one, unit) if unit != "clock" else float(one) for one in bounds)
-    except (UnitError, TypeError, ValueError):
-        raise PimModelError(f"bounds of {name} are {bounds!r}; allowed: two numbers"
-                            + (f" in {unit}, or texts with a unit" if unit else "")) from None  # fmt: skip
-    if not low < high:
-        raise PimModelError(f"bounds of {name} are {low:g} and {high:g}; allowed: the first less than the second")
-    if whole and (low != round(low) or high != round(high)):
-        raise PimModelError(f"bounds of {name} are {low:g} and {high:g}; allowed: whole numbers")
-    return low, high
+def _range_around(current: float, whole: bool) -> tuple[float, float]:
+    """The range that is searched where none is given, in the unit of the value."""
+    low, high = (current / _REACH, current * _REACH) if current else (0.0, float(_FROM_ZERO))
+    return (float(max(1 if current else 0, round(low))), float(round(high))) if whole else (low, high)
 
 
 def _narrowed(unknown: Unknown, end: float) -> float:

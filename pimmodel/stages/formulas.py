@@ -20,7 +20,7 @@ def stage_capacity(host_work: Any, host_progress: Any, pim_progress: Any) -> Any
 
     Symbols: H host_work [s], r host_progress [1], rho pim_progress [1]. Returns [s].
     Validity: r > 0. Known error: none in the fluid model.
-    Source: both run for H / r; DESIGN.md section 9.
+    Source: both run for H / r.
     """
     return pim_progress * host_work / host_progress
 
@@ -81,7 +81,7 @@ def stage_time(host_work: Any, done: Any, filled: Any, cost: Any, update_cost: A
     Symbols: H host_work [s], D done [s] and f filled [s], the PIM's urgent work and updates beside it, kappa cost [1]
     and kappa' update_cost [1] of both. Returns [s].
     Validity: the same rates throughout. Known error: none in the fluid model.
-    Source: `sharing_cost`; DESIGN.md section 9.
+    Source: `sharing_cost`.
     """
     return host_work + cost * done + update_cost * filled
 
@@ -94,7 +94,7 @@ def drain_before(backlog: Any, passed_work: Any) -> Any:
 
     Symbols: L backlog [s], A passed_work [s], queued behind the last that is needed. Returns [s].
     Validity: the PIM takes its work in the order in which it came. Known error: none in that order.
-    Source: DESIGN.md section 9.
+    Source: definition of a backlog.
     """
     return sp.Max(0, backlog - passed_work)
 

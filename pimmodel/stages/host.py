@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 from pimmodel.dram.refresh import stream_availability
 from pimmodel.hardware.system import System
 from pimmodel.roofline.menu import KernelMenu, Rates, kernel_menu
-from pimmodel.schedule.energy import (
-    activate_energy,
-    arithmetic_energy,
-    kernel_arithmetic,
-    transfer_energy,
-)
+from pimmodel.schedule.energy import kernel_arithmetic
+from pimmodel.schedule.energy_formulas import activate_energy, arithmetic_energy, transfer_energy
 from pimmodel.schedule.tasks import Floats, Ints
 from pimmodel.schedule.workload import Workload
 from pimmodel.sharing.pairs import LEAST_RATE, WRITE_STEPS, near_share

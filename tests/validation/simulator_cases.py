@@ -27,7 +27,7 @@ def kernel(*passes: str, rows: int = 1, **options: Any) -> PimKernel:
 
 
 def scenario(policy: Policy, *, refresh: str = "off", pim: PimKernel | None = None, **stream: Any) -> Scenario:
-    """Scenario of DESIGN.md section 8's example, with changes."""
+    """The scenario of the shipped `exclusive` example at other rates, with changes."""
     queue = {name: stream.pop(name, default) for name, default in (("capacity", 64), ("window", 64))}
     queue["starvation_cap"] = stream.pop("starvation_cap", 16)
     settings = {"rate": 0.2, "substreams": 16, "spread": 1, "columns": 16, "write_share": 0.0} | stream

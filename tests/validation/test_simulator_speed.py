@@ -9,7 +9,7 @@ from pimmodel.scenario import Policy
 
 
 def test_contention(benchmark):
-    """One million clocks of DESIGN.md's example: the goal is 10 million clocks per second, 0.1 s here."""
+    """One million clocks of the default contention case: the goal is 10 million clocks per second, 0.1 s here."""
     one = scenario(Policy(kind="exclusive", theta_low=12, theta_high=60))
     simulate(one, cycles=1000)
     result = benchmark(simulate, one, cycles=1_000_000)

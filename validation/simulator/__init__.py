@@ -1,4 +1,4 @@
-"""Reference cycle simulator of one pseudo-channel that host and PIM share (DESIGN.md, sections 6 to 8 and 11).
+"""Reference cycle simulator of one pseudo-channel that host and PIM share (what it means: `pimmodel.scenario`).
 
 It shares no formula with the library, only the hardware and scenario descriptions. `engine` is the clock loop, `host`
 and `pim` decide what each side wants to issue, `commands` enforces the timing, `ownership` the sharing policies.

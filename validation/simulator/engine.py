@@ -1,4 +1,4 @@
-"""The clock loop (DESIGN.md section 8, detail 1).
+"""The clock loop.
 
 In a clock: data of earlier columns complete; the conditions of the policy are looked at; the owner issues at most one
 row and one column command; the host generates. With `skip`, the clock then jumps to the first one at which anything

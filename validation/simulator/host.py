@@ -1,4 +1,4 @@
-"""The host: where its requests come from, its queue, and FR-FCFS scheduling (DESIGN.md section 8, details 1 to 5)."""
+"""The host: where its requests come from, its queue, and FR-FCFS scheduling; the rules are in `pimmodel.scenario`."""
 
 from __future__ import annotations
 
