@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 
 from pimmodel.roofline.host import Floats
-from pimmodel.schedule.tasks import Producers, task_table
+from pimmodel.schedule.tasks import Producers, producers_of
 
 # What sets each part of a bound, in words.
 BOUND_NOTES = {
@@ -65,7 +65,7 @@ def lower_bound(graph: nx.DiGraph, host: Floats, pim: Floats, host_memory: Float
     on_pim = balanced_split(host, pim)
     work = max(float(((1 - on_pim) * host).sum()), float((on_pim * np.nan_to_num(pim)).sum()))
     memory = float(np.fmin(host_memory, pim).sum())
-    return Bound(work, memory, longest_path(task_table(graph).producers, np.fmin(host, pim).tolist()), on_pim)
+    return Bound(work, memory, longest_path(producers_of(graph), np.fmin(host, pim).tolist()), on_pim)
 
 
 def balanced_split(host: Floats, pim: Floats) -> Floats:

@@ -72,19 +72,23 @@ def task_table(graph: nx.DiGraph) -> TaskTable:
     ------
     PimModelError : the graph's nodes are not in topological order.
     """
-    index = {name: number for number, name in enumerate(graph)}
     tasks = [task for _, task in graph.nodes(data="task")]
-    producers = tuple(
-        tuple(sorted((index[producer], kind == "barrier") for producer, _, kind in graph.in_edges(name, data="kind")))
-        for name in graph
-    )
     return TaskTable(
-        names=tuple(index),
-        producers=producers,
+        names=tuple(graph),
+        producers=producers_of(graph),
         host_only=np.array([task.on_host_only for task in tasks], dtype=bool),
         backward=np.array([task.phase not in _FORWARD for task in tasks], dtype=bool),
         update=np.array([task.phase == "UPD" for task in tasks], dtype=bool),
         channels=np.array([task.channels for task in tasks], dtype=np.int64),
+    )
+
+
+def producers_of(graph: nx.DiGraph) -> tuple[Producers, ...]:
+    """In-edges of every node of a task graph, nodes by their number."""
+    index = {name: number for number, name in enumerate(graph)}
+    return tuple(
+        tuple(sorted((index[producer], kind == "barrier") for producer, _, kind in graph.in_edges(name, data="kind")))
+        for name in graph
     )
 
 

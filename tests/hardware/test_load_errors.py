@@ -148,7 +148,7 @@ def test_system_file(tmp_path, pattern, replacement, field, words):
         (b"# nothing but a comment\n", "empty"),
         (b"- a\n- b\n", "a list"),
         (b"just words", "just words"),
-        (b"\x00\x01\x02\xff\xfe", "not text"),
+        (b"\x00\x01\x02\xff\xfe", "not a text file"),
         (b"a: \x07", "not YAML"),
         (b"a: {b: [", "not YAML"),
         (b"a: 1\n---\nb: 2\n", "more than one document"),

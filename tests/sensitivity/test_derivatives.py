@@ -243,7 +243,7 @@ def test_filling_tables_beforehand_changes_nothing() -> None:
         ({"wanted": ["gpu.clok"]}, "gpu.clock"),
         ({"wanted": ["gpu.name"]}, "unknown numeric parameter 'gpu.name'"),
         ({"wanted": ["memory.timing.t?"]}, "memory.timing"),
-        ({"thresholds": (58, 16)}, "0 <= low < high <= 64"),
+        ({"thresholds": (58, 16)}, "0 <= theta_low < theta_high <= 64"),
     ],
 )
 def test_refused(given: dict[str, Any], says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,15 @@ def test_parts_of_another_study_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = parts.PartStore._write, []
+    real, calls = os.fsync, []
 
-    def full(self: parts.PartStore, data: bytes, name: str) -> None:
-        calls.append(name)
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
         if len(calls) > 3:
             raise OSError(28, "No space left on device")
-        real(self, data, name)
+        real(descriptor)
 
-    monkeypatch.setattr(parts.PartStore, "_write", full)
+    monkeypatch.setattr(parts.os, "fsync", full)
     with pytest.raises(PimModelError, match=r"No space left on device; 2 parts are kept"):
         _sweep(tmp_path / "a.nc")
     monkeypatch.undo()
