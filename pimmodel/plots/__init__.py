@@ -2,7 +2,7 @@
 
 >>> import pimmodel as pm
 >>> from pimmodel.plots import policy_comparison
->>> from pimmodel.step import SIMPLE
+>>> from pimmodel.estimates import SIMPLE
 >>> estimates = pm.compare(pm.load_network("alexnet"), pm.load_system("v100-bankgroup-pim"), policies=SIMPLE)
 >>> def save(path):
 ...     policy_comparison(estimates).savefig(path)
