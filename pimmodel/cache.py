@@ -1,4 +1,4 @@
-"""A small on-disk cache for work that need not be repeated at every start (parsed units, generated code).
+"""A small on-disk cache for work that need not be repeated at every start (parsed units, generated code, PIM kernels).
 
 The cache is only ever a shortcut: entries are keyed by everything they depend on, an unreadable or unwritable
 folder is the same as an empty cache, and `PIMMODEL_CACHE` names another folder (`PIMMODEL_CACHE=off`: none).
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
+
+from pimmodel.files import whole_file
 
 
 def cache_folder() -> Path | None:
@@ -46,8 +47,14 @@ def write(name: str, text: str) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
-            file.write(text)
-        os.replace(file.name, folder / name)
+        with whole_file(folder / name) as draft:
+            draft.write_text(text, encoding="utf-8")
     except OSError:
         return
+
+
+def hash_text(text: str) -> int:
+    """Stable 64-bit hash of a text, for names of entries (Python's own hash differs from run to run)."""
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -25,9 +25,8 @@ from typing import Any
 from pimmodel import cache
 from pimmodel.dual import Dual, larger, smaller
 from pimmodel.symbols import SYMBOLS, latex_names, sympy_symbols
-from pimmodel.units import hash_text
 
-_GENERATOR = 3  # raise when the generated code changes
+_GENERATOR = 4  # raise when the generated code changes
 # How the parts of a formula's docstring begin; each ends with its paragraph.
 _HEADINGS = re.compile(r"\b(?:(Symbols|Validity|Known error|Source): |(Returns) (?=\[))")
 
@@ -102,7 +101,7 @@ class Formula:
         table = repr([(name, SYMBOLS[name]) for name in self.arguments])
         # The whole module, not the function alone: its constants are part of the formula.
         text = _source_of_module(self._define.__module__) or textwrap.dedent(inspect.getsource(self._define))
-        key = hash_text(f"{_GENERATOR}|{version('sympy')}|{table}|{text}")
+        key = cache.hash_text(f"{_GENERATOR}|{version('sympy')}|{table}|{text}")
         entry = f"{kind}-{self._define.__module__}.{self._define.__name__}-{key:016x}.py"
         code = cache.read(entry)
         if code is None:

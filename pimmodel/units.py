@@ -72,14 +72,7 @@ def _registry() -> Any:
 
 @lru_cache(maxsize=1)
 def _entry() -> str:
-    return f"units-{version('pint')}-{hash_text(_DEFINITIONS):016x}.json"
-
-
-def hash_text(text: str) -> int:
-    """Stable 64-bit hash of a text (Python's own hash differs from run to run)."""
-    import hashlib
-
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return f"units-{version('pint')}-{cache.hash_text(_DEFINITIONS):016x}.json"
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import from those before it, and from its own package.
 ORDER = [
-    "errors", "cache", "files", "units", "dual", "symbols", "formula", "hardware", "network", "models", "scenario",
+    "errors", "files", "cache", "units", "dual", "symbols", "formula", "hardware", "network", "models", "scenario",
     "scenario_file", "dram", "roofline", "pim", "sharing", "schedule", "stages", "optimize", "importers", "load",
     "step", "estimates", "sensitivity", "solve", "sweep", "plots", "explore", "report", "validation", "cli",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pimmodel import units
+from pimmodel import cache, units
 from pimmodel.units import UnitError, example_of, format_quantity, parse_quantity
 
 
@@ -95,6 +95,13 @@ def test_cache_keeps_what_other_processes_added(tmp_path, monkeypatch):
     units._known.cache_clear()
 
 
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIMMODEL_CACHE", str(tmp_path))
+    (tmp_path / "entry").mkdir()  # where the entry would go
+    cache.write("entry", "text")
+    assert [one.name for one in tmp_path.iterdir()] == ["entry"]
+
+
 def test_every_shipped_description_loads_on_a_fresh_machine(tmp_path):
     """In a process and with a cache of its own: the order in which units are first met must not matter."""
     code = """
@@ -103,7 +110,7 @@ for kind in ("memories", "gpus", "pims", "systems"):
     for name in list_descriptions(kind):
         load_description(name)
 """
-    for cache in ("off", str(tmp_path)):
+    for folder in ("off", str(tmp_path)):
         subprocess.run(
-            [sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | {"PIMMODEL_CACHE": cache}
+            [sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | {"PIMMODEL_CACHE": folder}
         )

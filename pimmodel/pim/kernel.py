@@ -23,7 +23,6 @@ from pimmodel.hardware.memory import MemoryTiming, Organisation
 from pimmodel.pim.order import rows_of
 from pimmodel.pim.recurrence import Recurrence
 from pimmodel.scenario import PimKernel
-from pimmodel.units import hash_text
 
 
 def activate_times(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, rows: int) -> list[int]:
@@ -105,7 +104,7 @@ def _cache_entry(
     modules = (__name__, Recurrence.__module__, rows_of.__module__)
     code = "".join(inspect.getsource(sys.modules[name]) for name in modules)
     facts = [part.model_dump_json() for part in (timing, organisation, kernel)]
-    return f"kernel-speed-{hash_text('|'.join([code, *facts, refresh, str(first_bank)])):016x}.txt"
+    return f"kernel-speed-{cache.hash_text('|'.join([code, *facts, refresh, str(first_bank)])):016x}.txt"
 
 
 def _resume(timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, tRCD: float) -> float:

@@ -24,7 +24,6 @@ from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import HostQueue, HostStream, PimKernel, Policy, Scenario
 from pimmodel.sharing.model import ClosedForm
 from pimmodel.sharing.turns import rate_surface
-from pimmodel.units import hash_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,7 +85,7 @@ def kept_progress(
         found = policy_progress(system, rate, write_share, kernel, policy)
         return float(found.host), float(found.pim)
     scenario = pair_scenario(system, rate, write_share, kernel, policy).model_dump_json()
-    entry = f"pair-progress-{hash_text(_code() + scenario):016x}.txt"
+    entry = f"pair-progress-{cache.hash_text(_code() + scenario):016x}.txt"
     kept = cache.read(entry)
     if kept is not None:
         host, pim = map(float, kept.split())
