@@ -6,20 +6,17 @@ expression gives when the units of its symbols are put in.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import pytest
 import sympy
+from every_formula import formulas, modules
 
-from pimmodel.formula import Formula, formula
+from pimmodel.formula import formula
 from pimmodel.symbols import SYMBOLS, SymbolInfo
 
 HEADINGS = {"Symbols", "Returns", "Validity", "Known error", "Source"}
@@ -27,21 +24,7 @@ HEADINGS = {"Symbols", "Returns", "Validity", "Known error", "Source"}
 HIDDEN_UNITS = {"split_time": {4: "B"}}
 
 
-@cache
-def _modules() -> tuple[ModuleType, ...]:
-    names = []
-    for package in ("pimmodel", "pimmodel.models", "pimmodel.validation"):
-        path = importlib.import_module(package).__path__
-        names += [package, *(one.name for one in pkgutil.walk_packages(path, f"{package}."))]
-    return tuple(importlib.import_module(name) for name in sorted(set(names) - {"pimmodel.__main__"}))
-
-
-def _formulas() -> dict[str, Formula]:
-    found = [one for module in _modules() for one in vars(module).values() if isinstance(one, Formula)]
-    return {f"{one._define.__module__}.{one._define.__name__}": one for one in found}
-
-
-FORMULAS = _formulas()
+FORMULAS = formulas()
 
 
 # Formulas -----------------------------------------------------------------------------------------------------------
@@ -68,7 +51,7 @@ def _documented_units(text: str, arguments: tuple[str, ...]) -> dict[str, str]:
 
 
 def test_there_are_formulas() -> None:
-    assert len(FORMULAS) >= 49
+    assert len(FORMULAS) >= 60
 
 
 @pytest.mark.parametrize("name", sorted(FORMULAS))
@@ -183,7 +166,7 @@ def test_mixed_units_are_found() -> None:
 
 def _public() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Public functions, classes and methods, each where it is defined."""
-    for module in _modules():
+    for module in modules():
         for name, value in vars(module).items():
             if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
                 continue

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from functools import cache
-
 import numpy as np
 import pytest
+from every_formula import formulas
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pimmodel
 from pimmodel.dual import Dual, directions
-from pimmodel.formula import Formula, formula, sp
+from pimmodel.formula import formula, sp
 from pimmodel.roofline.tiles import kernel_time, memory_time
 from pimmodel.stages.formulas import work_done
 from pimmodel.symbols import SYMBOLS
@@ -90,21 +86,9 @@ def test_slopes_are_not_lost_unnoticed(lose: object) -> None:
         lose(Dual([1.0, 2.0], [[1.0, 0.0]]))  # type: ignore[operator]
 
 
-@cache
-def _formulas() -> dict[str, Formula]:
-    names = [one.name for one in pkgutil.walk_packages(pimmodel.__path__, "pimmodel.") if "__main__" not in one.name
-             and not one.name.startswith(("pimmodel.models", "pimmodel.validation"))]  # fmt: skip
-    found = [one for name in names for one in vars(importlib.import_module(name)).values() if isinstance(one, Formula)]
-    return {f"{one._define.__module__}.{one._define.__name__}": one for one in found}
-
-
-def test_there_are_formulas() -> None:
-    assert len(_formulas()) >= 49
-
-
-@pytest.mark.parametrize("name", sorted(_formulas()))
+@pytest.mark.parametrize("name", sorted(formulas()))
 def test_slopes_of_every_formula_are_its_difference_quotients(name: str) -> None:
-    one = _formulas()[name]
+    one = formulas()[name]
     drawn = np.random.default_rng(5)
     compared = 0
     for _ in range(8):
