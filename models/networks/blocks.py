@@ -21,10 +21,9 @@ from pimmodel.network.ops import (
     Linear,
     Mul,
     Op,
-    Pair,
     Pool,
-    pair,
 )
+from pimmodel.network.shapes import Pair, pair
 
 P = ParamSpec("P")
 RELU = Activation("relu")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pimmodel.network.network import NetworkBuilder
-from pimmodel.network.ops import Concat, Op, Pair
+from pimmodel.network.ops import Concat, Op
+from pimmodel.network.shapes import Pair
 
 from .blocks import avg_pool, basic_conv, max_pool, pooled_classifier
 

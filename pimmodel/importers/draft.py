@@ -32,10 +32,9 @@ from pimmodel.network.ops import (
     ReduceMean,
     Reshape,
     Scale,
-    Shape,
-    ShapeError,
     Slice,
 )
+from pimmodel.network.shapes import Shape, ShapeError
 
 How = Literal["mul", "add"]
 

@@ -17,7 +17,8 @@ from pimmodel.importers.draft import Draft, Feature
 from pimmodel.importers.onnx_ops import CONVERTERS, Context, import_error
 from pimmodel.importers.onnx_values import Constant, Node, Value, fold, tensor_constant
 from pimmodel.network.network import Network
-from pimmodel.network.ops import Elementwise, Input, Shape
+from pimmodel.network.ops import Elementwise, Input
+from pimmodel.network.shapes import Shape
 
 UnknownOps = Literal["error", "elementwise"]
 ImageSize = int | tuple[int, int]

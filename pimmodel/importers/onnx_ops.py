@@ -22,11 +22,10 @@ from pimmodel.network.ops import (
     LayerNorm,
     Linear,
     LocalResponseNorm,
-    Pair,
     Pool,
     ReduceMean,
-    Shape,
 )
+from pimmodel.network.shapes import Pair, Shape
 
 Converter = Callable[["Context", Node], list[Value]]
 

@@ -9,8 +9,9 @@ import numpy as np
 from pimmodel.importers.draft import Feature
 from pimmodel.importers.onnx_ops import CONVERTERS, Context, feature_map
 from pimmodel.importers.onnx_values import Constant, Node, Value, of_array
-from pimmodel.network.ops import Concat, Flatten, Pad, Shape, ShapeError
+from pimmodel.network.ops import Concat, Flatten, Pad
 from pimmodel.network.ops import Reshape as ReshapeOp
+from pimmodel.network.shapes import Shape, ShapeError
 
 
 def _concat(context: Context, node: Node) -> list[Value]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pimmodel.errors import NetworkError
 from pimmodel.importers.draft import Feature
-from pimmodel.network.ops import Shape
+from pimmodel.network.shapes import Shape
 
 Array = np.ndarray[Any, Any]
 

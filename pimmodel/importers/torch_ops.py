@@ -26,13 +26,11 @@ from pimmodel.network.ops import (
     Linear,
     LocalResponseNorm,
     Op,
-    Pair,
     Pool,
     ReduceMean,
-    Shape,
     Softmax,
-    elements,
 )
+from pimmodel.network.shapes import Pair, Shape, elements
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pimmodel.network.network import Layer
-from pimmodel.network.ops import Conv, Linear, elements
+from pimmodel.network.ops import Conv, Linear
+from pimmodel.network.shapes import elements
 
 
 class ConvShape(NamedTuple):

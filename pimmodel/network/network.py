@@ -9,7 +9,8 @@ from typing import Any
 import networkx as nx
 
 from pimmodel.errors import NetworkError
-from pimmodel.network.ops import Input, Op, Shape, ShapeError, elements
+from pimmodel.network.ops import Input, Op
+from pimmodel.network.shapes import Shape, ShapeError, elements
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """The layer types: output shape, parameters and multiply-accumulates of each, from its input shapes.
 
-Shapes are tuples with the batch first: (N, C, H, W) feature maps, (N, F) vectors, (N, P, Q, C) where a network
-works channels-last for a while. One small frozen class per type; `KINDS` is the registry that importers and the
-traffic table are checked against.
+One small frozen class per type; the traffic table is checked against all that there are.
 """
 
 from __future__ import annotations
@@ -11,24 +9,17 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pimmodel.errors import NetworkError
-
-Shape = tuple[int, ...]
-Pair = tuple[int, int]
-
-
-class ShapeError(NetworkError):
-    """Input shapes that a layer cannot take; the network adds the layer's name."""
-
-
-def elements(shape: Shape) -> int:
-    """Number of elements of a tensor [1]."""
-    return math.prod(shape)
-
-
-def pair(value: int | Pair) -> Pair:
-    """`3` or `(3, 5)` as (vertical, horizontal)."""
-    return (value, value) if isinstance(value, int) else value
+from pimmodel.network.shapes import (
+    Padding,
+    Pair,
+    Shape,
+    ShapeError,
+    broadcast,
+    elements,
+    feature_map,
+    only,
+    windows,
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Op:
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Output shape; raises :class:`ShapeError` where the inputs do not fit."""
-        return _only(inputs)
+        return only(inputs)
 
     def parameters(self, inputs: tuple[Shape, ...]) -> int:
         """Trainable parameters [1]."""
@@ -58,19 +49,6 @@ class Op:
     def kind(self) -> str:
         """Name of the layer type."""
         return type(self).__name__
-
-
-def _only(inputs: tuple[Shape, ...]) -> Shape:
-    if len(inputs) != 1:
-        raise ShapeError(f"takes one input, not {len(inputs)}")
-    return inputs[0]
-
-
-def _feature_map(inputs: tuple[Shape, ...]) -> tuple[int, int, int, int]:
-    shape = _only(inputs)
-    if len(shape) != 4:
-        raise ShapeError(f"needs a feature map (N, C, H, W), not shape {shape}")
-    return shape[0], shape[1], shape[2], shape[3]
 
 
 @dataclass(frozen=True)
@@ -96,7 +74,7 @@ class Conv(Op):
     out_channels: int
     kernel: Pair
     stride: Pair = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    padding: Padding = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
     bias: bool = True
@@ -104,47 +82,23 @@ class Conv(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """(N, K, P, Q) with P = floor((H + pads - dilation (R - 1) - 1) / stride) + 1."""
-        n, c, h, w = _feature_map(inputs)
+        n, c, h, w = feature_map(inputs)
         if c % self.groups or self.out_channels % self.groups:
             raise ShapeError(
                 f"{c} input and {self.out_channels} output channels do not divide into {self.groups} groups"
             )
-        return (n, self.out_channels, *_window(h, w, self.kernel, self.stride, self.padding, self.dilation))
+        return (n, self.out_channels, *windows((h, w), self.kernel, self.stride, self.padding, self.dilation))
 
     def parameters(self, inputs: tuple[Shape, ...]) -> int:
         """K C/groups R S, plus K with bias."""
-        c = _feature_map(inputs)[1]
+        c = feature_map(inputs)[1]
         k, (r, s) = self.out_channels, self.kernel
         return k * (c // self.groups) * r * s + (k if self.bias else 0)
 
     def macs(self, inputs: tuple[Shape, ...]) -> int:
         """N K P Q C/groups R S."""
-        c, (r, s) = _feature_map(inputs)[1], self.kernel
+        c, (r, s) = feature_map(inputs)[1], self.kernel
         return elements(self.infer(inputs)) * (c // self.groups) * r * s
-
-
-def _window(
-    h: int,
-    w: int,
-    kernel: Pair,
-    stride: Pair,
-    padding: tuple[int, int, int, int],
-    dilation: Pair,
-    *,
-    ceil: bool = False,
-) -> Pair:
-    sizes = []
-    for size, k, s, before, after, d in zip((h, w), kernel, stride, padding[:2], padding[2:], dilation, strict=True):
-        span = size + before + after - d * (k - 1) - 1
-        steps = -(-span // s) if ceil else span // s
-        if steps < 0:  # with ceil, the only window may hang over the end, as in torch
-            raise ShapeError(
-                f"image too small: a window of {d * (k - 1) + 1} does not fit the padded size {size + before + after}"
-            )
-        if ceil and steps * s >= size + before:  # the last window must start inside the image or its left padding
-            steps -= 1
-        sizes.append(steps + 1)
-    return sizes[0], sizes[1]
 
 
 @dataclass(frozen=True)
@@ -157,7 +111,7 @@ class Linear(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """(..., out_features)."""
-        shape = _only(inputs)
+        shape = only(inputs)
         if len(shape) < 2:
             raise ShapeError(f"needs at least (N, F), not {shape}")
         return (*shape[:-1], self.out_features)
@@ -179,7 +133,7 @@ class BatchNorm(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Shape of the input."""
-        shape = _only(inputs)
+        shape = only(inputs)
         if len(shape) < 2:
             raise ShapeError(f"needs channels in axis 1, not shape {shape}")
         return shape
@@ -222,7 +176,6 @@ class Activation(Op):
     function: Literal[
         "relu", "relu6", "sigmoid", "silu", "hardswish", "hardsigmoid", "gelu", "tanh", "leaky_relu", "elu", "prelu"
     ] = "relu"  # fmt: skip
-    inplace: bool = True
     slopes: int = 0  # trainable values of prelu: one, or one per channel
 
     def parameters(self, inputs: tuple[Shape, ...]) -> int:
@@ -237,14 +190,14 @@ class Pool(Op):
     mode: Literal["max", "avg"]
     kernel: Pair
     stride: Pair
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    padding: Padding = (0, 0, 0, 0)
     ceil: bool = False
     dilation: Pair = (1, 1)
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """(N, C, P, Q)."""
-        n, c, h, w = _feature_map(inputs)
-        return (n, c, *_window(h, w, self.kernel, self.stride, self.padding, self.dilation, ceil=self.ceil))
+        n, c, h, w = feature_map(inputs)
+        return (n, c, *windows((h, w), self.kernel, self.stride, self.padding, self.dilation, ceil=self.ceil))
 
 
 @dataclass(frozen=True)
@@ -256,7 +209,7 @@ class AdaptivePool(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """(N, C, P, Q) as asked."""
-        n, c, _, _ = _feature_map(inputs)
+        n, c, _, _ = feature_map(inputs)
         return (n, c, *self.output)
 
 
@@ -266,7 +219,7 @@ class Add(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Common shape."""
-        return _broadcast(inputs)
+        return broadcast(inputs)
 
 
 @dataclass(frozen=True)
@@ -275,21 +228,7 @@ class Mul(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Common shape."""
-        return _broadcast(inputs)
-
-
-def _broadcast(inputs: tuple[Shape, ...]) -> Shape:
-    if len(inputs) < 2:
-        raise ShapeError(f"takes two or more inputs, not {len(inputs)}")
-    rank = max(map(len, inputs))
-    padded = [(1,) * (rank - len(shape)) + shape for shape in inputs]
-    sizes = []
-    for axis in zip(*padded, strict=True):
-        wide = {size for size in axis if size != 1}
-        if len(wide) > 1:
-            raise ShapeError(f"shapes {', '.join(map(str, inputs))} do not fit each other")
-        sizes.append(max(axis))
-    return tuple(sizes)
+        return broadcast(inputs)
 
 
 @dataclass(frozen=True)
@@ -319,7 +258,7 @@ class Slice(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Size of the axis becomes stop - start."""
-        shape = _only(inputs)
+        shape = only(inputs)
         axis = self.axis % len(shape)
         if not 0 <= self.start < self.stop <= shape[axis]:
             raise ShapeError(f"part {self.start}:{self.stop} lies outside axis {axis} of {shape}")
@@ -335,7 +274,7 @@ class ChannelShuffle(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Shape of the input."""
-        shape = _feature_map(inputs)
+        shape = feature_map(inputs)
         if shape[1] % self.groups:
             raise ShapeError(f"{shape[1]} channels do not divide into {self.groups} groups")
         return shape
@@ -351,7 +290,7 @@ class Reshape(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """The wanted shape, with -1 and 0 filled in."""
-        given = _only(inputs)
+        given = only(inputs)
         if any(size == 0 and axis >= len(given) for axis, size in enumerate(self.shape)):
             raise ShapeError(f"{self.shape} keeps an axis that {given} does not have")
         wanted = [given[axis] if size == 0 else size for axis, size in enumerate(self.shape)]
@@ -372,7 +311,7 @@ class Flatten(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """(N, product of the rest)."""
-        shape = _only(inputs)
+        shape = only(inputs)
         return (shape[0], math.prod(shape[1:]))
 
 
@@ -386,7 +325,7 @@ class Permute(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Sizes in the new order."""
-        shape = _only(inputs)
+        shape = only(inputs)
         if sorted(self.axes) != list(range(len(shape))):
             raise ShapeError(f"axes {self.axes} are no order of the {len(shape)} axes of {shape}")
         return tuple(shape[axis] for axis in self.axes)
@@ -430,11 +369,11 @@ class Scale(Op):
 class Pad(Op):
     """Explicit padding of the two last axes (top, left, bottom, right): a copy."""
 
-    padding: tuple[int, int, int, int]
+    padding: Padding
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """(N, C, H + top + bottom, W + left + right)."""
-        n, c, h, w = _feature_map(inputs)
+        n, c, h, w = feature_map(inputs)
         top, left, bottom, right = self.padding
         return (n, c, h + top + bottom, w + left + right)
 
@@ -449,7 +388,7 @@ class ReduceMean(Op):
 
     def infer(self, inputs: tuple[Shape, ...]) -> Shape:
         """Reduced axes become 1, or go."""
-        shape = _only(inputs)
+        shape = only(inputs)
         gone = {axis % len(shape) for axis in self.axes}
         if self.keep:
             return tuple(1 if axis in gone else size for axis, size in enumerate(shape))
@@ -467,13 +406,3 @@ class Elementwise(Op):
         if not inputs:
             raise ShapeError("takes at least one input")
         return inputs[0]
-
-
-KINDS: dict[str, type[Op]] = {
-    kind.__name__: kind
-    for kind in (
-        Input, Conv, Linear, BatchNorm, LayerNorm, GroupNorm, Activation, Pool, AdaptivePool, Add, Mul, Concat, Slice,
-        ChannelShuffle, Reshape, Flatten, Permute, Dropout, Softmax, LocalResponseNorm, Scale, Pad, ReduceMean,
-        Elementwise,
-    )
-}  # fmt: skip

@@ -38,12 +38,14 @@ cat's backward returns views); Choi et al., IEEE Access 12 (2024), section II fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pimmodel.network.network import Layer
-from pimmodel.network.ops import Activation, Dropout, Pool, Scale, elements
+from pimmodel.network.ops import Activation, Dropout, Pool, Scale
+from pimmodel.network.shapes import elements
 
 INDEX_BYTES = 8  # PyTorch max_pool2d_with_indices keeps int64
 MASK_BYTES = 1  # PyTorch dropout keeps a bool mask
@@ -136,10 +138,6 @@ class Tensors:
 Rule = Callable[[Tensors, Any], list[Pass]]
 
 
-def _one(reads: tuple[Operand, ...], writes: tuple[Operand, ...], operations: float) -> list[Pass]:
-    return [Pass(reads, writes, operations)]
-
-
 def _norm_forward(t: Tensors, op: Any) -> list[Pass]:
     n = t.y_elements
     return [Pass((t.x(),), (), 3 * n, reduces=True), Pass((t.x(),), (t.y(),), 2 * n)]
@@ -158,20 +156,21 @@ def _layer_norm_backward(t: Tensors, op: Any) -> list[Pass]:
 
 def _activation_backward(t: Tensors, op: Activation) -> list[Pass]:
     saved = t.y() if op.function in _FROM_OUTPUT else t.x()
-    return _one((saved, t.dy()), (t.dx(),), (ACTIVATION_OPERATIONS[op.function] + 1) * t.y_elements)
+    return [Pass((saved, t.dy()), (t.dx(),), (ACTIVATION_OPERATIONS[op.function] + 1) * t.y_elements)]
+
+
+def _index(t: Tensors, op: Pool) -> tuple[Operand, ...]:
+    """Where each maximum came from, kept for the backward pass."""
+    return (t.extra("index", t.y_elements, INDEX_BYTES),) if op.mode == "max" else ()
 
 
 def _pool_forward(t: Tensors, op: Pool) -> list[Pass]:
-    window = op.kernel[0] * op.kernel[1]
-    kept = (t.extra("index", t.y_elements, INDEX_BYTES),) if op.mode == "max" else ()
-    return _one((t.x(),), (t.y(), *kept), window * t.y_elements)
+    return [Pass((t.x(),), (t.y(), *_index(t, op)), math.prod(op.kernel) * t.y_elements)]
 
 
 def _pool_backward(t: Tensors, op: Pool) -> list[Pass]:
-    window = op.kernel[0] * op.kernel[1]
-    kept = (t.extra("index", t.y_elements, INDEX_BYTES),) if op.mode == "max" else ()
-    work = t.y_elements if op.mode == "max" else window * t.y_elements
-    return _one((t.dy(), *kept), (t.dx(),), work)
+    work = t.y_elements if op.mode == "max" else math.prod(op.kernel) * t.y_elements
+    return [Pass((t.dy(), *_index(t, op)), (t.dx(),), work)]
 
 
 def _add_backward(t: Tensors, op: Any) -> list[Pass]:
@@ -190,14 +189,9 @@ def _mul_backward(t: Tensors, op: Any) -> list[Pass]:
     ]  # fmt: skip
 
 
-def _dropout_forward(t: Tensors, op: Dropout) -> list[Pass]:
-    mask = t.extra("mask", t.layer.output_shape[0] if op.per_sample else t.y_elements, MASK_BYTES)
-    return _one((t.x(),), (t.y(), mask), 2 * t.y_elements)
-
-
-def _dropout_backward(t: Tensors, op: Dropout) -> list[Pass]:
-    mask = t.extra("mask", t.layer.output_shape[0] if op.per_sample else t.y_elements, MASK_BYTES)
-    return _one((t.dy(), mask), (t.dx(),), t.y_elements)
+def _mask(t: Tensors, op: Dropout) -> Operand:
+    """What was dropped, kept for the backward pass."""
+    return t.extra("mask", t.layer.output_shape[0] if op.per_sample else t.y_elements, MASK_BYTES)
 
 
 def _scale_backward(t: Tensors, op: Scale) -> list[Pass]:
@@ -206,11 +200,11 @@ def _scale_backward(t: Tensors, op: Scale) -> list[Pass]:
 
 
 def _copy(t: Tensors, op: Any) -> list[Pass]:
-    return _one((t.x(),), (t.y(),), 0)
+    return [Pass((t.x(),), (t.y(),), 0)]
 
 
 def _copy_back(t: Tensors, op: Any) -> list[Pass]:
-    return _one((t.dy(),), (t.dx(),), 0)
+    return [Pass((t.dy(),), (t.dx(),), 0)]
 
 
 def _reduce_or_spread(t: Tensors, op: Any) -> float:
@@ -224,22 +218,22 @@ def _nothing(t: Tensors, op: Any) -> list[Pass]:
 FORWARD: dict[str, Rule] = {
     "BatchNorm": _norm_forward,
     "GroupNorm": _norm_forward,
-    "LayerNorm": lambda t, op: _one((t.x(),), (t.y(),), 8 * t.y_elements),
-    "Activation": lambda t, op: _one((t.x(),), (t.y(),), ACTIVATION_OPERATIONS[op.function] * t.y_elements),
+    "LayerNorm": lambda t, op: [Pass((t.x(),), (t.y(),), 8 * t.y_elements)],
+    "Activation": lambda t, op: [Pass((t.x(),), (t.y(),), ACTIVATION_OPERATIONS[op.function] * t.y_elements)],
     "Pool": _pool_forward,
-    "AdaptivePool": lambda t, op: _one((t.x(),), (t.y(),), _reduce_or_spread(t, op)),
-    "Add": lambda t, op: _one(t.all_x(), (t.y(),), (len(t.names) - 1) * t.y_elements),
-    "Mul": lambda t, op: _one(t.all_x(), (t.y(),), (len(t.names) - 1) * t.y_elements),
-    "Concat": lambda t, op: _one(t.all_x(), (t.y(),), 0),
+    "AdaptivePool": lambda t, op: [Pass((t.x(),), (t.y(),), _reduce_or_spread(t, op))],
+    "Add": lambda t, op: [Pass(t.all_x(), (t.y(),), (len(t.names) - 1) * t.y_elements)],
+    "Mul": lambda t, op: [Pass(t.all_x(), (t.y(),), (len(t.names) - 1) * t.y_elements)],
+    "Concat": lambda t, op: [Pass(t.all_x(), (t.y(),), 0)],
     "ChannelShuffle": _copy,
     "Pad": _copy,
-    "Dropout": _dropout_forward,
-    "Softmax": lambda t, op: _one((t.x(),), (t.y(),), 10 * t.y_elements),
-    "LocalResponseNorm": lambda t, op: _one((t.x(),), (t.y(), t.extra("scale", t.y_elements)),
-                                            (op.size + 8) * t.y_elements),
-    "Scale": lambda t, op: _one((t.x(),), (t.y(),), 2 * t.y_elements),
-    "ReduceMean": lambda t, op: _one((t.x(),), (t.y(),), _reduce_or_spread(t, op)),
-    "Elementwise": lambda t, op: _one(t.all_x(), (t.y(),), t.y_elements),
+    "Dropout": lambda t, op: [Pass((t.x(),), (t.y(), _mask(t, op)), 2 * t.y_elements)],
+    "Softmax": lambda t, op: [Pass((t.x(),), (t.y(),), 10 * t.y_elements)],
+    "LocalResponseNorm": lambda t, op: [Pass((t.x(),), (t.y(), t.extra("scale", t.y_elements)),
+                                            (op.size + 8) * t.y_elements)],
+    "Scale": lambda t, op: [Pass((t.x(),), (t.y(),), 2 * t.y_elements)],
+    "ReduceMean": lambda t, op: [Pass((t.x(),), (t.y(),), _reduce_or_spread(t, op))],
+    "Elementwise": lambda t, op: [Pass(t.all_x(), (t.y(),), t.y_elements)],
     "Slice": _nothing, "Reshape": _nothing, "Flatten": _nothing, "Permute": _nothing,
 }  # fmt: skip
 
@@ -249,20 +243,20 @@ BACKWARD: dict[str, Rule] = {
     "LayerNorm": _layer_norm_backward,
     "Activation": _activation_backward,
     "Pool": _pool_backward,
-    "AdaptivePool": lambda t, op: _one((t.dy(),), (t.dx(),), _reduce_or_spread(t, op)),
+    "AdaptivePool": lambda t, op: [Pass((t.dy(),), (t.dx(),), _reduce_or_spread(t, op))],
     "Add": _add_backward,
     "Mul": _mul_backward,
     "Concat": _nothing,
     "ChannelShuffle": _copy_back,
     "Pad": _copy_back,
-    "Dropout": _dropout_backward,
-    "Softmax": lambda t, op: _one((t.y(), t.dy()), (t.dx(),), 4 * t.y_elements),
-    "LocalResponseNorm": lambda t, op: _one((t.x(), t.y(), t.extra("scale", t.y_elements), t.dy()), (t.dx(),),
-                                            (op.size + 8) * t.y_elements),
+    "Dropout": lambda t, op: [Pass((t.dy(), _mask(t, op)), (t.dx(),), t.y_elements)],
+    "Softmax": lambda t, op: [Pass((t.y(), t.dy()), (t.dx(),), 4 * t.y_elements)],
+    "LocalResponseNorm": lambda t, op: [Pass((t.x(), t.y(), t.extra("scale", t.y_elements), t.dy()), (t.dx(),),
+                                            (op.size + 8) * t.y_elements)],
     "Scale": _scale_backward,
-    "ReduceMean": lambda t, op: _one((t.dy(),), (t.dx(),), _reduce_or_spread(t, op)),
-    "Elementwise": lambda t, op: _one((*t.all_x(), t.dy()), tuple(t.dx(i) for i in range(len(t.names))),
-                                      2 * t.y_elements),
+    "ReduceMean": lambda t, op: [Pass((t.dy(),), (t.dx(),), _reduce_or_spread(t, op))],
+    "Elementwise": lambda t, op: [Pass((*t.all_x(), t.dy()), tuple(t.dx(i) for i in range(len(t.names))),
+                                      2 * t.y_elements)],
     "Slice": _nothing, "Reshape": _nothing, "Flatten": _nothing, "Permute": _nothing,
 }  # fmt: skip
 

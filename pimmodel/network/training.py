@@ -18,7 +18,8 @@ import networkx as nx
 from pimmodel.errors import NetworkError
 from pimmodel.network.conv_shape import ConvShape, conv_shape
 from pimmodel.network.network import Layer, Network
-from pimmodel.network.ops import Input, Op, Slice, elements
+from pimmodel.network.ops import Input, Op, Slice
+from pimmodel.network.shapes import elements
 from pimmodel.network.traffic import BACKWARD, CONV_KINDS, FORWARD, Operand, Pass, Tensors
 
 Precision = Literal["fp32", "fp16"]
@@ -133,12 +134,13 @@ class _Expansion:
                 self._backward(layer)
         return nx.freeze(self.graph)
 
-    def _add(self, layer: Layer, phase: Phase, passes: Iterable[Pass], channels: int, barrier: bool, macs: int = 0,
-             suffix: str = "") -> None:  # fmt: skip
+    def _add(
+        self, layer: Layer, phase: Phase, passes: Iterable[Pass], channels: int, barrier: bool, macs: int = 0
+    ) -> None:
         passes = tuple(passes)
         if not passes:
             return
-        name = f"{phase}({layer.name}{suffix})"
+        name = f"{phase}({layer.name})"
         shape = conv_shape(layer) if phase in HOST_PHASES else None
         self.graph.add_node(name, task=Task(name, phase, layer.name, layer.op, passes, macs, channels, shape))
         for operand in (operand for one in passes for operand in one.reads):

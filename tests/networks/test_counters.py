@@ -26,8 +26,8 @@ from pimmodel.network.ops import (
     Linear,
     Op,
     Pool,
-    elements,
 )
+from pimmodel.network.shapes import elements
 
 ROWS = list(csv.DictReader((files("pimmodel.validation") / "tables" / "flops.csv").read_text().splitlines()))
 
