@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pimmodel.errors import NetworkError, UnknownNameError
+from pimmodel.importers import UnknownOps
 from pimmodel.network.network import Network
-
-UnknownOps = Literal["error", "elementwise"]
-_LARGEST_SIZE = 10**9  # of a batch or an image side; more is a slip of the keyboard
+from pimmodel.network.shapes import check_size
 
 
 def load_network(
@@ -72,7 +71,5 @@ def _check_sizes(batch: Any, image_size: Any) -> None:
     else:
         sizes["image size"] = image_size
     for what, value in sizes.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise NetworkError(f"{what} is {value!r}; allowed: a whole number, 1 or more")
-        if value is not None and value > _LARGEST_SIZE:
-            raise NetworkError(f"{what} is too large; allowed: at most {_LARGEST_SIZE}")
+        if value is not None:
+            check_size(what, value)

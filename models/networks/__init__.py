@@ -9,7 +9,7 @@ network's name to a function `(builder, image, classes) -> output`, which adds i
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pimmodel.errors import NetworkError, UnknownNameError
 
@@ -67,10 +67,12 @@ def build(name: str, batch: int = 64, image_size: int | tuple[int, int] | None =
     family = _FAMILY_OF[_known(name)]
     size = usual_image_size(name) if image_size is None else image_size
     height, width = size if isinstance(size, tuple) and len(size) == 2 else (size, size)
-    _check(name, {"batch": batch, "image height": height, "image width": width, "classes": classes})
     from pimmodel.network.network import NetworkBuilder
     from pimmodel.network.ops import Input
+    from pimmodel.network.shapes import check_size
 
+    for what, value in {"batch": batch, "image height": height, "image width": width, "classes": classes}.items():
+        check_size(f"network {name}: {what}", value)
     builder = NetworkBuilder(name)
     image = builder.add(Input((batch, 3, height, width)), name="input")
     try:
@@ -84,9 +86,3 @@ def _known(name: str) -> str:
     if name not in _FAMILY_OF:
         raise UnknownNameError("network", str(name), names())
     return name
-
-
-def _check(name: str, sizes: dict[str, Any]) -> None:
-    for what, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise NetworkError(f"network {name}: {what} is {value!r}; allowed: a whole number, 1 or more")

@@ -2,3 +2,8 @@
 
 Neither imports its framework before it is called.
 """
+
+from typing import Literal
+
+# What becomes of an operator that is not modelled: an error, or one pass over its input.
+UnknownOps = Literal["error", "elementwise"]

@@ -9,25 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pimmodel.errors import MissingExtraError, NetworkError
-from pimmodel.importers import onnx_elementwise, onnx_shapes  # noqa: F401  (they register their converters)
+from pimmodel.importers import UnknownOps, onnx_elementwise, onnx_shapes  # noqa: F401  (they register their converters)
 from pimmodel.importers.draft import Draft, Feature
-from pimmodel.importers.onnx_ops import CONVERTERS, Context, import_error
+from pimmodel.importers.onnx_ops import CONVERTERS, Context
 from pimmodel.importers.onnx_values import Constant, Node, Value, fold, tensor_constant
 from pimmodel.network.network import Network
 from pimmodel.network.ops import Elementwise, Input
-from pimmodel.network.shapes import Shape
-
-UnknownOps = Literal["error", "elementwise"]
-ImageSize = int | tuple[int, int]
+from pimmodel.network.shapes import Pair, Shape, pair
 
 
 def import_onnx(
     path: str | Path,
     batch: int | None = None,
-    image_size: ImageSize | None = None,
+    image_size: int | Pair | None = None,
     unknown_ops: UnknownOps = "error",
 ) -> Network:
     """Read an ONNX file as a network.
@@ -56,24 +53,12 @@ def import_onnx(
         import onnx
     except ImportError:
         raise MissingExtraError("ONNX import", "onnx") from None
-    if unknown_ops not in ("error", "elementwise"):
-        raise NetworkError(f"unknown_ops is {unknown_ops!r}; allowed: 'error', 'elementwise'")
-    if batch is not None and batch < 1:
-        raise NetworkError(f"{path}: the batch must be at least 1, not {batch}")
     model = _read(path, onnx)
+    size = pair(image_size) if image_size is not None else None
     try:
-        return _convert(model, Path(path).stem, batch, _size_pair(image_size), unknown_ops, onnx)
-    except NetworkError as error:
-        raise import_error(path, error) from None
-
-
-def _size_pair(image_size: ImageSize | None) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if min(height, width) < 1:
-        raise NetworkError(f"the image size must be at least 1, not {height} x {width}")
-    return height, width
+        return _convert(model, Path(path).stem, batch, size, unknown_ops, onnx)
+    except NetworkError as error:  # in one line, whatever the names in the file are
+        raise NetworkError(f"{path}: {' '.join(str(error).splitlines())}") from None
 
 
 def _read(path: str | Path, onnx: Any) -> Any:
@@ -100,7 +85,7 @@ def _read(path: str | Path, onnx: Any) -> Any:
 
 
 def _convert(
-    model: Any, name: str, batch: int | None, size: tuple[int, int] | None, unknown_ops: UnknownOps, onnx: Any
+    model: Any, name: str, batch: int | None, size: Pair | None, unknown_ops: UnknownOps, onnx: Any
 ) -> Network:
     graph, draft = model.graph, Draft(name)
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 1)
@@ -116,7 +101,7 @@ def _convert(
     if not inputs:
         raise NetworkError("the graph has no input that a node reads")
     declared = _declared_batch(inputs[0])
-    batch = batch or declared or 1
+    batch = (declared or 1) if batch is None else batch
     context = Context(draft, batch, declared, readers, constants)
     for item in inputs:
         shape = _input_shape(item, batch, size)
@@ -181,7 +166,7 @@ def _declared_batch(item: Any) -> int | None:
     return int(dimensions[0].dim_value) if fixed else None
 
 
-def _input_shape(item: Any, batch: int, size: tuple[int, int] | None) -> Shape:
+def _input_shape(item: Any, batch: int, size: Pair | None) -> Shape:
     if not item.type.HasField("tensor_type") or not item.type.tensor_type.HasField("shape"):
         raise NetworkError(f"input '{item.name}' has no shape")
     dimensions = _dimensions(item)

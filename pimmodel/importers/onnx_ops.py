@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pimmodel.errors import NetworkError
 from pimmodel.importers.draft import Draft, Feature
 from pimmodel.importers.onnx_values import Constant, Node, Value
 from pimmodel.network.ops import (
@@ -264,8 +263,3 @@ CONVERTERS: dict[str, Converter] = {
     "ReduceMax": _reduce,
     "LRN": _local_response_norm,
 }
-
-
-def import_error(source: object, error: NetworkError) -> NetworkError:
-    """The same error under the file's name, in one line whatever the names in the file are."""
-    return NetworkError(f"{source}: {' '.join(str(error).splitlines())}")

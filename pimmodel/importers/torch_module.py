@@ -10,16 +10,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from pimmodel.errors import MissingExtraError, NetworkError
+from pimmodel.importers import UnknownOps
 from pimmodel.importers.draft import Draft, Feature
 from pimmodel.importers.torch_modules import convert_module
 from pimmodel.importers.torch_ops import FUNCTIONS, Call, Weight
 from pimmodel.network.network import Network
 from pimmodel.network.ops import Elementwise, Input
-
-UnknownOps = Literal["error", "elementwise"]
 
 
 def import_torch(
@@ -57,8 +56,6 @@ def import_torch(
         raise MissingExtraError("PyTorch import", "torch") from None
     if not isinstance(module, torch.nn.Module):
         raise NetworkError(f"not a torch.nn.Module: {type(module).__name__}")
-    if unknown_ops not in ("error", "elementwise"):
-        raise NetworkError(f"unknown_ops is {unknown_ops!r}; allowed: 'error', 'elementwise'")
     name = name or type(module).__name__
     shape = (batch, *(int(size) for size in input_shape))
     if min(shape) < 1:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pimmodel.errors import NetworkError
 from pimmodel.network.network import Layer, Network, NetworkBuilder
 from pimmodel.network.ops import Input, Op, Reshape
+from pimmodel.network.shapes import check_size
 
 
 def with_batch(network: Network, batch: int) -> Network:
@@ -14,14 +15,13 @@ def with_batch(network: Network, batch: int) -> Network:
 
     Raises
     ------
-    NetworkError : no whole number of at least 1, or a layer that is made for the old batch.
+    NetworkError : no whole number of at least 1, too large, or a layer that is made for the old batch.
 
     >>> from pimmodel.load import load_network
     >>> with_batch(load_network("alexnet", batch=64), 16).batch
     16
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise NetworkError(f"batch is {batch!r}; allowed: a whole number, 1 or more")
+    check_size("batch", batch)
     before = network.batch
     if batch == before:
         return network

@@ -7,6 +7,7 @@ channels-last for a while.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pimmodel.errors import NetworkError
 
@@ -17,6 +18,22 @@ Padding = tuple[int, int, int, int]  # top, left, bottom, right
 
 class ShapeError(NetworkError):
     """Input shapes that a layer cannot take; the network adds the layer's name."""
+
+
+_LARGEST_SIZE = 10**9  # of a batch or an image side; more is a slip of the keyboard
+
+
+def check_size(what: str, value: Any) -> None:
+    """Refuse a batch, image side or the like that is no whole number from 1 to 10^9.
+
+    Raises
+    ------
+    NetworkError : names what it is, the value and what is allowed.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise NetworkError(f"{what} is {value!r}; allowed: a whole number, 1 or more")
+    if value > _LARGEST_SIZE:
+        raise NetworkError(f"{what} is too large; allowed: at most {_LARGEST_SIZE}")
 
 
 def elements(shape: Shape) -> int:
