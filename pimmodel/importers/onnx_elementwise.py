@@ -11,15 +11,11 @@ from pimmodel.network.ops import Activation, Add, Dropout, Elementwise, Op, Soft
 
 
 def _layer(op: Op) -> Converter:
-    def convert(context: Context, node: Node) -> list[Value]:
-        return [Feature(context.draft.add(op, context.feature(node), name=node.name))]
-
-    return convert
+    return lambda context, node: context.add(node, op)
 
 
 def _prelu(context: Context, node: Node) -> list[Value]:
-    op = Activation("prelu", slopes=context.constant(node, 1).size)
-    return [Feature(context.draft.add(op, context.feature(node), name=node.name, weights=node.inputs[1]))]
+    return context.add(node, Activation("prelu", slopes=context.constant(node, 1).size), weights=node.inputs[1])
 
 
 def _identity(context: Context, node: Node) -> list[Value]:
@@ -34,20 +30,18 @@ def _clip(context: Context, node: Node) -> list[Value]:
             value = context.constant(node, index).scalar
         bounds.append(open_end if value is None else float(value))
     # any other range costs what relu6 costs: two comparisons per element
-    function = Activation("relu") if bounds[0] == 0 and bounds[1] > 1e30 else Activation("relu6")
-    return [Feature(context.draft.add(function, context.feature(node), name=node.name))]
+    return context.add(node, Activation("relu" if bounds[0] == 0 and bounds[1] > 1e30 else "relu6"))
 
 
 def _dropout(context: Context, node: Node) -> list[Value]:
     rate = node.get("ratio")
     if rate is None and isinstance(given := context.optional(node, 1), Constant):
         rate = given.scalar
-    op = Dropout(0.5 if rate is None else float(rate))
-    return [Feature(context.draft.add(op, context.feature(node), name=node.name))]
+    return context.add(node, Dropout(0.5 if rate is None else float(rate)))
 
 
 def _unary(context: Context, node: Node) -> list[Value]:
-    return [Feature(context.draft.add(Elementwise(node.op_type), context.feature(node), name=node.name))]
+    return context.add(node, Elementwise(node.op_type))
 
 
 def _pow(context: Context, node: Node) -> list[Value]:
@@ -88,8 +82,7 @@ def _quotient(context: Context, node: Node) -> list[Value]:
     if isinstance(a, Feature) and isinstance(b, Constant):
         scalar = None if not b.scalar else 1 / b.scalar
         return [Feature(_affine(context, node, a.layer, "mul", b, scalar))]
-    layer = context.draft.add(Elementwise("Reciprocal"), context.feature(node, 1), name=node.name)
-    return [Feature(layer)]
+    return context.add(node, Elementwise("Reciprocal"), context.feature(node, 1))
 
 
 def _affine(context: Context, node: Node, layer: str, how: How, constant: Constant, scalar: float | None) -> str:

@@ -131,7 +131,7 @@ def _add(context: Context, node: Node, unknown_ops: UnknownOps, onnx: Any) -> No
             raise node.error(f"its attributes or inputs are not valid ({error})") from None
     elif unknown_ops == "elementwise":
         layers = [value.layer for i in present if isinstance(value := context.value(node, i), Feature)]
-        outputs = [Feature(context.draft.add(Elementwise(node.op_type), *layers, name=node.name))]
+        outputs = context.add(node, Elementwise(node.op_type), *layers)
     else:
         raise node.error(
             "this operator is not known; with unknown_ops='elementwise' (--unknown-ops elementwise) it counts as "

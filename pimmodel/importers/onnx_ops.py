@@ -21,10 +21,11 @@ from pimmodel.network.ops import (
     LayerNorm,
     Linear,
     LocalResponseNorm,
+    Op,
     Pool,
     ReduceMean,
 )
-from pimmodel.network.shapes import Pair, Shape
+from pimmodel.network.shapes import Padding, Pair, Shape
 
 Converter = Callable[["Context", Node], list[Value]]
 
@@ -38,6 +39,10 @@ class Context:
     declared_batch: int | None  # batch that the file was exported with; None where it is symbolic
     readers: dict[str, int]  # how many nodes and graph outputs read a tensor
     values: dict[str, Value] = field(default_factory=dict)
+
+    def add(self, node: Node, op: Op, *layers: str, weights: str | None = None) -> list[Value]:
+        """The node as one layer that reads these layers (default: its first input); its output."""
+        return [Feature(self.draft.add(op, *(layers or [self.feature(node)]), name=node.name, weights=weights))]
 
     def optional(self, node: Node, index: int) -> Value | None:
         """An input that may be left out."""
@@ -91,7 +96,7 @@ class Context:
         return self.draft.shape(value.layer) if isinstance(value, Feature) else value.shape
 
 
-def window(context: Context, node: Node, kernel: Pair) -> tuple[Pair, tuple[int, int, int, int], Pair]:
+def window(context: Context, node: Node, kernel: Pair) -> tuple[Pair, Padding, Pair]:
     """Stride, padding (top, left, bottom, right) and dilation of a convolution or pooling."""
     stride = _pair(node, "strides", (1, 1))
     dilation = _pair(node, "dilations", (1, 1))
@@ -130,8 +135,7 @@ def feature_map(context: Context, node: Node) -> Shape:
 
 
 def _conv(context: Context, node: Node) -> list[Value]:
-    x, weight = context.feature(node), context.constant(node, 1)
-    shape = feature_map(context, node)
+    weight, shape = context.constant(node, 1), feature_map(context, node)
     if len(weight.shape) != 4:
         raise node.error(f"its weight has shape {weight.shape}, not the four sizes of a 2-D convolution")
     groups = int(node.get("group", 1))
@@ -141,59 +145,57 @@ def _conv(context: Context, node: Node) -> list[Value]:
     stride, padding, dilation = window(context, node, (r, s))
     bias = context.optional(node, 2) is not None
     op = Conv(filters, (r, s), stride, padding, dilation, groups, bias)
-    return [Feature(context.draft.add(op, x, name=node.name, weights=node.inputs[1]))]
+    return context.add(node, op, weights=node.inputs[1])
 
 
 def _gemm(context: Context, node: Node) -> list[Value]:
-    x, weight = context.feature(node), context.constant(node, 1)
+    weight = context.constant(node, 1)
     if node.get("transA", 0):
         raise node.error("transA on a feature map is not supported")
     rows, columns = weight.shape[::-1] if node.get("transB", 0) else weight.shape
-    return [_linear(context, node, x, rows, columns, bias=context.optional(node, 2) is not None)]
+    return _linear(context, node, rows, columns, bias=context.optional(node, 2) is not None)
 
 
 def _matmul(context: Context, node: Node) -> list[Value]:
     if isinstance(context.value(node, 0), Feature) and isinstance(context.value(node, 1), Feature):
         raise node.error("a product of two feature maps (attention) is not supported")
-    x, weight = context.feature(node), context.constant(node, 1)
+    weight = context.constant(node, 1)
     if len(weight.shape) != 2:
         raise node.error(f"its weight has shape {weight.shape}; only matrices are supported")
-    return [_linear(context, node, x, *weight.shape, bias=False)]
+    return _linear(context, node, *weight.shape, bias=False)
 
 
-def _linear(context: Context, node: Node, x: str, rows: int, columns: int, *, bias: bool) -> Value:
-    features = context.draft.shape(x)[-1]
+def _linear(context: Context, node: Node, rows: int, columns: int, *, bias: bool) -> list[Value]:
+    features = context.draft.shape(context.feature(node))[-1]
     if features != rows:
         raise node.error(
             f"its weight is for {rows} input features, its input has {features} (does the image size fit the network?)"
         )
-    return Feature(context.draft.add(Linear(columns, bias), x, name=node.name, weights=node.inputs[1]))
+    return context.add(node, Linear(columns, bias), weights=node.inputs[1])
 
 
 def _batch_norm(context: Context, node: Node) -> list[Value]:
     # Its tensors are not used as the key of shared weights: exporters store equal tensors once, and those of
     # untrained batch norms are all equal (1, 0, 0, 1).
-    x, scale, shape = context.feature(node), context.constant(node, 1), context.shape(node)
+    scale, shape = context.constant(node, 1), context.shape(node)
     if len(shape) < 2 or scale.size != shape[1]:
         raise node.error(f"its scale is for {scale.size} channels, its input is {shape}")
-    return [Feature(context.draft.add(BatchNorm(), x, name=node.name))]
+    return context.add(node, BatchNorm())
 
 
 def _instance_norm(context: Context, node: Node) -> list[Value]:
-    x, shape = context.feature(node), context.shape(node)
+    shape = context.shape(node)
     split = len(shape) == 3  # group norm as exporters write it: on (N, groups, rest), with scale 1 and shift 0
-    return [Feature(context.draft.add(GroupNorm(shape[1], affine=not split), x, name=node.name))]
+    return context.add(node, GroupNorm(shape[1], affine=not split))
 
 
 def _group_norm(context: Context, node: Node) -> list[Value]:
-    groups, x = int(node.get("num_groups", 1)), context.feature(node)
-    return [Feature(context.draft.add(GroupNorm(groups), x, name=node.name))]
+    return context.add(node, GroupNorm(int(node.get("num_groups", 1))))
 
 
 def _layer_norm(context: Context, node: Node) -> list[Value]:
-    x, rank, axis = context.feature(node), len(context.shape(node)), int(node.get("axis", -1))
-    axes = -axis if axis < 0 else rank - axis
-    return [Feature(context.draft.add(LayerNorm(axes), x, name=node.name))]
+    axis = int(node.get("axis", -1))
+    return context.add(node, LayerNorm(-axis if axis < 0 else len(context.shape(node)) - axis))
 
 
 # ---------------------------------------------------------------------- windows and reductions
@@ -201,41 +203,36 @@ def _layer_norm(context: Context, node: Node) -> list[Value]:
 
 def _pool(mode: Literal["max", "avg"]) -> Converter:
     def convert(context: Context, node: Node) -> list[Value]:
-        x = context.feature(node)
         feature_map(context, node)
         kernel = _pair(node, "kernel_shape", (0, 0))
         stride, padding, dilation = window(context, node, kernel)
-        op = Pool(mode, kernel, stride, padding, bool(node.get("ceil_mode", 0)), dilation)
-        return [Feature(context.draft.add(op, x, name=node.name))]
+        return context.add(node, Pool(mode, kernel, stride, padding, bool(node.get("ceil_mode", 0)), dilation))
 
     return convert
 
 
 def _global_pool(mode: Literal["max", "avg"]) -> Converter:
     def convert(context: Context, node: Node) -> list[Value]:
-        x = context.feature(node)
         feature_map(context, node)
-        return [Feature(context.draft.add(AdaptivePool((1, 1), mode), x, name=node.name))]
+        return context.add(node, AdaptivePool((1, 1), mode))
 
     return convert
 
 
 def _reduce(context: Context, node: Node) -> list[Value]:
-    x, rank = context.feature(node), len(context.shape(node))
-    axes = context.ints(node, "axes", 1)
+    rank, axes = len(context.shape(node)), context.ints(node, "axes", 1)
     if not axes:
         if node.get("noop_with_empty_axes", 0):
             return [context.value(node, 0)]
         axes = tuple(range(rank))
     axes, keep = tuple(sorted(axis % rank for axis in axes)), bool(node.get("keepdims", 1))
     if node.op_type == "ReduceMean" and keep and rank == 4 and axes == (2, 3):
-        return [Feature(context.draft.add(AdaptivePool(), x, name=node.name))]
-    return [Feature(context.draft.add(ReduceMean(axes, keep), x, name=node.name))]
+        return context.add(node, AdaptivePool())
+    return context.add(node, ReduceMean(axes, keep))
 
 
 def _local_response_norm(context: Context, node: Node) -> list[Value]:
-    x = context.feature(node)
-    return [Feature(context.draft.add(LocalResponseNorm(int(node.get("size", 5))), x, name=node.name))]
+    return context.add(node, LocalResponseNorm(int(node.get("size", 5))))
 
 
 def _unsupported(why: str) -> Converter:

@@ -9,8 +9,7 @@ import numpy as np
 from pimmodel.importers.draft import Feature
 from pimmodel.importers.onnx_ops import CONVERTERS, Context, feature_map
 from pimmodel.importers.onnx_values import Constant, Node, Value, of_array
-from pimmodel.network.ops import Concat, Flatten, Pad
-from pimmodel.network.ops import Reshape as ReshapeOp
+from pimmodel.network.ops import Concat, Flatten, Pad, Reshape
 from pimmodel.network.shapes import Shape, ShapeError
 
 
@@ -18,7 +17,7 @@ def _concat(context: Context, node: Node) -> list[Value]:
     names = [context.feature(node, index) for index in range(len(node.inputs))]
     if len(names) == 1:
         return [Feature(names[0])]
-    return [Feature(context.draft.add(Concat(int(node.get("axis", 1))), *names, name=node.name))]
+    return context.add(node, Concat(int(node.get("axis", 1))), *names)
 
 
 def _shape(context: Context, node: Node) -> list[Value]:
@@ -35,7 +34,7 @@ def _reshape(context: Context, node: Node) -> list[Value]:
     if constant is None or (isinstance(constant, Constant) and constant.fixed):
         wanted = _for_batch(context, given, wanted)
     try:
-        wanted = ReshapeOp(wanted).infer((given,))
+        wanted = Reshape(wanted).infer((given,))
     except ShapeError as error:
         raise node.error(f"{error} (does the image size fit the network?)") from None
     return [Feature(context.draft.reshape(x, wanted, node.name))]
@@ -56,7 +55,7 @@ def _flatten(context: Context, node: Node) -> list[Value]:
     axis = int(node.get("axis", 1))
     axis += len(shape) if axis < 0 else 0
     if axis == 1:
-        return [Feature(context.draft.add(Flatten(), x, name=node.name) if len(shape) != 2 else x)]
+        return [Feature(x)] if len(shape) == 2 else context.add(node, Flatten())
     return [Feature(context.draft.reshape(x, (math.prod(shape[:axis]), math.prod(shape[axis:])), node.name))]
 
 
@@ -138,7 +137,7 @@ def _pad(context: Context, node: Node) -> list[Value]:
     if min(pads) < 0 or any(before.get(axis, 0) or after.get(axis, 0) for axis in (0, 1)):
         raise node.error(f"only padding of height and width by at least 0 is supported, not {pads}")
     sides = (before.get(2, 0), before.get(3, 0), after.get(2, 0), after.get(3, 0))
-    return [Feature(context.draft.add(Pad(sides), x, name=node.name))]
+    return context.add(node, Pad(sides))
 
 
 CONVERTERS |= {

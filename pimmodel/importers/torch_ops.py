@@ -54,13 +54,18 @@ class Call:
         """An error that names this call."""
         return NetworkError(f"call '{self.name}': {problem}")
 
-    def add(self, op: Op, *inputs: Any, weights: str | None = None) -> Feature:
+    def add(self, op: Op, *inputs: Any, weight: Weight | None = None) -> Feature:
         """Add a layer on some features."""
         for value in inputs:
             if not isinstance(value, Feature):
                 raise self.error(f"{op.kind} reads a constant or weight where a feature map is expected")
         names = [value.layer for value in inputs]
-        return Feature(self.draft.add(op, *names, name=self.name, weights=weights))
+        key = None if weight is None else weight.name
+        return Feature(self.draft.add(op, *names, name=self.name, weights=key))
+
+    def first_of_several(self, made: Feature) -> Any:
+        """What was made, as the first of its outputs where PyTorch's call has several."""
+        return [made] if isinstance(self.result, Sequence) else made
 
     def shape(self, x: Feature) -> Shape:
         """Shape of a feature."""
@@ -116,7 +121,7 @@ def conv2d(
     else:
         sides = two(0 if padding == "valid" else padding) * 2
     op = Conv(weight.shape[0], kernel, two(stride), sides, spread, groups, bias is not None)
-    return call.add(op, input, weights=weight.name)
+    return call.add(op, input, weight=weight)
 
 
 @function("convolution", "_convolution")
@@ -133,7 +138,7 @@ def convolution(
 @function("linear")
 def linear(call: Call, input: Feature, weight: Weight, bias: Any = None) -> Feature:
     """Fully connected layer."""
-    return call.add(Linear(weight.shape[0], bias is not None), input, weights=weight.name)
+    return call.add(Linear(weight.shape[0], bias is not None), input, weight=weight)
 
 
 @function("matmul", "mm", "bmm")
@@ -141,13 +146,13 @@ def matmul(call: Call, input: Any, other: Any) -> Feature:
     """Product with a weight matrix."""
     if not isinstance(other, Weight) or len(other.shape) != 2:
         raise call.error("a product of two feature maps (attention) is not supported")
-    return call.add(Linear(other.shape[1], bias=False), input, weights=other.name)
+    return call.add(Linear(other.shape[1], bias=False), input, weight=other)
 
 
 @function("addmm")
 def addmm(call: Call, input: Any, mat1: Feature, mat2: Weight, **_: Any) -> Feature:
     """Fully connected layer with bias, as aten writes it."""
-    return call.add(Linear(mat2.shape[1]), mat1, weights=mat2.name)
+    return call.add(Linear(mat2.shape[1]), mat1, weight=mat2)
 
 
 @function("batch_norm")
@@ -155,31 +160,27 @@ def batch_norm(
     call: Call, input: Feature, running_mean: Any, running_var: Any, weight: Any = None, *_: Any, **__: Any
 ) -> Feature:
     """Batch normalisation with the arguments of `torch.nn.functional`."""
-    return call.add(BatchNorm(weight is not None), input, weights=weight.name if weight is not None else None)
+    return call.add(BatchNorm(weight is not None), input, weight=weight)
 
 
 @function("aten.batch_norm", "cudnn_batch_norm", "native_batch_norm", "_native_batch_norm_legit",
           "_native_batch_norm_legit_no_training")  # fmt: skip
 def native_batch_norm(call: Call, input: Feature, weight: Any = None, *_: Any, **__: Any) -> Any:
     """Batch normalisation with the arguments of aten."""
-    made = batch_norm(call, input, None, None, weight)
-    return [made] if isinstance(call.result, Sequence) else made
+    return call.first_of_several(batch_norm(call, input, None, None, weight))
 
 
 @function("layer_norm", "native_layer_norm")
 def layer_norm(call: Call, input: Feature, normalized_shape: Any, weight: Any = None, *_: Any, **__: Any) -> Any:
     """Layer normalisation over the last axes."""
     axes = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
-    key = weight.name if weight is not None else None
-    made = call.add(LayerNorm(axes, weight is not None), input, weights=key)
-    return [made] if isinstance(call.result, Sequence) else made
+    return call.first_of_several(call.add(LayerNorm(axes, weight is not None), input, weight=weight))
 
 
 @function("group_norm")
 def group_norm(call: Call, input: Feature, num_groups: int, weight: Any = None, *_: Any, **__: Any) -> Feature:
     """Group normalisation."""
-    key = weight.name if weight is not None else None
-    return call.add(GroupNorm(num_groups, weight is not None), input, weights=key)
+    return call.add(GroupNorm(num_groups, weight is not None), input, weight=weight)
 
 
 @function("instance_norm")
@@ -208,19 +209,8 @@ def _layer(op: Op) -> Converter:
 for _name in ("relu", "relu6", "sigmoid", "silu", "hardswish", "hardsigmoid", "gelu", "tanh", "leaky_relu", "elu"):
     FUNCTIONS[_name] = _layer(Activation(_name))
 for _name in (
-    "abs",
-    "celu",
-    "exp",
-    "logsigmoid",
-    "mish",
-    "neg",
-    "pow",
-    "rsqrt",
-    "selu",
-    "softplus",
-    "softsign",
-    "sqrt",
-):
+    "abs", "celu", "exp", "logsigmoid", "mish", "neg", "pow", "rsqrt", "selu", "softplus", "softsign", "sqrt",
+):  # fmt: skip
     FUNCTIONS[_name] = _layer(Elementwise(_name))
 for _name in ("hardtanh", "clamp", "clip"):
     FUNCTIONS[_name] = _layer(Activation("relu6"))  # two comparisons per element, whatever the bounds
@@ -231,7 +221,7 @@ for _name in ("softmax", "log_softmax", "_softmax", "_log_softmax"):
 @function("prelu", "_prelu_kernel")
 def prelu(call: Call, input: Feature, weight: Weight) -> Feature:
     """Leaky ReLU with trained slopes."""
-    return call.add(Activation("prelu", slopes=elements(weight.shape)), input, weights=weight.name)
+    return call.add(Activation("prelu", slopes=elements(weight.shape)), input, weight=weight)
 
 
 @function("identity", "contiguous", "clone", "detach", "to", "float", "half", "double", "type_as", "alias", "_to_copy",
@@ -244,8 +234,7 @@ def identity(call: Call, input: Any, *_: Any, **__: Any) -> Any:
 @function("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout", "native_dropout")
 def dropout(call: Call, input: Feature, p: float = 0.5, *_: Any, **__: Any) -> Any:
     """Dropout, which training runs even though the trace was made in evaluation mode."""
-    made = call.add(Dropout(float(p)), input) if p else input
-    return [made] if isinstance(call.result, Sequence) else made
+    return call.first_of_several(call.add(Dropout(float(p)), input) if p else input)
 
 
 @function("stochastic_depth", "drop_path")
@@ -307,8 +296,7 @@ def _pool(mode: Literal["max", "avg"], *, dilated: bool) -> Converter:
             mode, two(kernel_size), step, two(padding) * 2, bool(options.get("ceil_mode", False)),
             two(options.get("dilation", 1)),
         )  # fmt: skip
-        made = call.add(op, input)
-        return [made] if isinstance(call.result, Sequence) else made
+        return call.first_of_several(call.add(op, input))
 
     return convert
 
@@ -321,8 +309,7 @@ def _adaptive_pool(mode: Literal["max", "avg"]) -> Converter:
     def convert(call: Call, input: Feature, output_size: Any = None, *_: Any, **__: Any) -> Any:
         call.feature_map(input)
         result = call.result[0] if isinstance(call.result, Sequence) else call.result
-        made = call.add(AdaptivePool((result.shape[-2], result.shape[-1]), mode), input)
-        return [made] if isinstance(call.result, Sequence) else made
+        return call.first_of_several(call.add(AdaptivePool((result.shape[-2], result.shape[-1]), mode), input))
 
     return convert
 
