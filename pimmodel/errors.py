@@ -37,7 +37,7 @@ class UnknownNameError(PimModelError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name, self.known = name, sorted(known)
-        close = _close(name, self.known)
+        close = close_names(name, self.known)
         shown = ", ".join(self.known[:_SHOWN]) + (
             f" and {len(self.known) - _SHOWN} more" if len(self.known) > _SHOWN else ""
         )
@@ -45,7 +45,7 @@ class UnknownNameError(PimModelError):
         super().__init__(f"unknown {what} '{name}'; {advice}{hint}")
 
 
-def _close(name: str, known: list[str]) -> list[str]:
+def close_names(name: str, known: Iterable[str]) -> list[str]:
     """Known names that were perhaps meant: the same in another case, else those that it begins, else similar ones."""
     spelt, wanted = {one.lower(): one for one in known}, name.lower()
     if wanted in spelt:

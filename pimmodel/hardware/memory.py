@@ -1,6 +1,6 @@
 """One DRAM part: timing of a (pseudo-)channel in clocks, organisation, energy per bit, and standby currents.
 
-Timing names are JEDEC's. Every timing is a whole number of clocks of `tCK`; description files may give a time
+Timing names are JEDEC's. Every timing is a whole number of clocks; description files may give a time
 instead ("14 ns"), which is rounded up to whole clocks of the part as it is clocked in the system at hand.
 """
 
@@ -158,11 +158,6 @@ class Memory(Description):
     )
 
     @property
-    def tCK(self) -> float:
-        """Clock period [s]."""
-        return 1 / self.clock
-
-    @property
     def channel_bandwidth(self) -> float:
-        """Peak data rate of one channel: bytes per column / (tCCD_S tCK) [B/s]."""
+        """Peak data rate of one channel: bytes per column x clock / tCCD_S [B/s]."""
         return self.organisation.bytes_per_column * self.clock / self.timing.tCCD_S

@@ -6,14 +6,13 @@ detail, and any text with a space in it that starts with no key is a source by i
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pimmodel.errors import DescriptionError
+from pimmodel.errors import DescriptionError, close_names
 from pimmodel.hardware.description import FieldKind, field_kinds
 from pimmodel.hardware.memory import Memory, MemoryTiming
 from pimmodel.hardware.values import UnfitError, allowed_in, timing_at, value_in
@@ -159,10 +158,8 @@ def citations_of(tree: Tree, origin: str) -> dict[str, str]:
 def suggest(name: str, known: Iterable[str], what: str = "field", before: str = "") -> str:
     """'no such field; did you mean ...?', or all that there are; `before` goes before suggested names."""
     names = list(known)
-    folded = {one.lower(): one for one in names}
-    close = difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.6)
-    if close:
-        return f"no such {what}; did you mean {' or '.join(repr(before + folded[one]) for one in close)}?"
+    if close := close_names(name, names):
+        return f"no such {what}; did you mean {' or '.join(repr(before + one) for one in close)}?"
     return f"no such {what}; there are {', '.join(names)}" if names else f"no such {what}, for it is empty"
 
 
