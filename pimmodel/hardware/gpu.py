@@ -61,9 +61,6 @@ class Gpu(Description):
     clock: Hertz = Field(description="boost clock")
     sm_count: Count
     fp32_lanes_per_sm: Count
-    fp16_vector_ratio: Annotated[float, Field(gt=0)] = Field(
-        description="fp16 rate of the ordinary lanes relative to fp32 (2 where packed, 1/64 on consumer Pascal)"
-    )
     fp16_tensor_peak: FlopPerSecond | None = Field(
         default=None, description="dense fp16-in fp32-accumulate tensor-core peak"
     )
@@ -75,6 +72,16 @@ class Gpu(Description):
     shared_memory_per_sm: Bytes
     registers_per_sm: Bytes
     memory_bandwidth: BytesPerSecond = Field(description="peak of the memory it is sold with")
+    stream_share: Share | None = Field(
+        default=None,
+        description="share of the memory's peak that long streams reach where that is less than refresh leaves",
+    )
+    sustained_share: Share | None = Field(
+        default=None, description="share of the clock that ordinary lanes at work keep within the power limit, if not all"
+    )
+    tensor_sustained_share: Share | None = Field(
+        default=None, description="share of the clock that tensor cores at work keep within the power limit, if not all"
+    )
     launch_overhead: Seconds = Field(description="least time from one dependent kernel to the next")
     die_area: SquareMetres | None = None
     tdp: Watts
@@ -90,3 +97,7 @@ class Gpu(Description):
     def fp32_peak(self) -> float:
         """Peak fp32 rate: 2 x SMs x lanes x clock [FLOP/s]."""
         return 2 * self.sm_count * self.fp32_lanes_per_sm * self.clock
+
+    def tensor_peak(self, precision: str) -> float | None:
+        """Peak rate of the tensor cores on "fp16" or "tf32" numbers [FLOP/s]; None where there are none for them."""
+        return {"fp16": self.fp16_tensor_peak, "tf32": self.tf32_tensor_peak}.get(precision)

@@ -4,14 +4,16 @@ Every kernel that fits a layer, a phase and a precision is evaluated; the fastes
 autotuning would. Which kernels there are, and their tiles: :mod:`pimmodel.roofline.library`.
 
 - `implicit_gemm`: the matrix product of :mod:`pimmodel.roofline.tiles`. fp32 on the ordinary lanes, fp16 on tensor
-  cores where 8 divides both channel counts of a group, else on the lanes with channels in fours. The depth of weight
+  cores where 8 divides both channel counts of a group, else on the lanes with channels in fours. A GPU without tensor
+  cores has the fp32 kernels for fp16 tensors too: sums are fp32, so its lanes are no faster, only traffic is less. The
+  depth of weight
   gradients, and of tensor-core forward kernels, may be split. Data gradients of fp16 come in wide tiles only. Some fp32
   kernels are compiled from C++ instead of scheduled by hand, and slower by a fitted factor: weight gradients of 1 x 1
   filters, or of so few outputs that they do not fill a tile of 128, and data gradients of strided CONV. fp32 weight
   gradients are summed image by image. A strided data gradient skips all products with the zeros between outputs in
   fp32 (and clears its result first); in fp16 it does so for 1 x 1 filters, and else skips filter rows alone.
 - `winograd`, `winograd_nonfused` (:mod:`pimmodel.roofline.winograd`): fp32, stride 1, filters of 3 x 3 (non-fused
-  also 5 x 5).
+  also 5 x 5); group by group where a group's outputs fill the narrowest tile at least.
 - `direct`: one thread per output of a group with fewer than 8 output channels (depthwise), without tensor cores.
 
 Known error on measured kernels: `pimmodel validate gpu`; figures in the README.
@@ -136,7 +138,8 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     shapes, phases : of T tasks
     gpu : the GPU, with its kernel constants
     bandwidth : DRAM bandwidth of the host, refresh taken off [B/s]
-    precision : "fp32"; "tf32" (fp32 tensors on tensor cores; fp32 on a GPU whose tensor cores cannot); "fp16"
+    precision : "fp32"; "tf32" (fp32 tensors on tensor cores); "fp16" (both with fp32 sums; on the lanes of a GPU whose
+        tensor cores cannot)
     channels_last : tensors lie in memory as NHWC; then odd channel counts of an ungrouped CONV are filled up to what
         tensor cores take, at the cost of the work on the zeros (cuDNN 8 and the frameworks above it)
 
@@ -144,8 +147,6 @@ def conv_kernels(shapes: Sequence[ConvShape], phases: Sequence[Phase], gpu: Gpu,
     -------
     ConvKernels of T tasks.
     """
-    if precision == "tf32" and gpu.tf32_tensor_peak is None:
-        precision = "fp32"
     work = products_of(shapes, phases, BYTES[precision])
     families = _families(work, gpu, bandwidth * gpu.kernels.dram_efficiency, precision, channels_last)
     return _fastest(families, np.array([float(shape.macs) for shape in shapes]))
@@ -181,7 +182,9 @@ def _fastest(families: Sequence[Family], macs: Floats) -> ConvKernels:
 
 
 def _families(work: Products, gpu: Gpu, bandwidth: float, precision: Matrix, channels_last: bool) -> list[Family]:
-    """All kernels that a library has for these tasks."""
+    """All kernels that a library has for these tasks, whose products hold bytes of the tensors' own precision."""
+    if gpu.tensor_peak(precision) is None:
+        precision = "fp32"
     found = _gemm(work, gpu, bandwidth, precision, channels_last)
     if precision == "fp32":
         square, weights = _square(work), work.is_phase("DW")
@@ -196,16 +199,13 @@ def _gemm(work: Products, gpu: Gpu, bandwidth: float, precision: Matrix, channel
     everything = np.ones(len(work.phase), dtype=bool)
     if precision == "fp32":
         return _single(work, gpu, bandwidth, everything)
-    tensor_peak = {"tf32": gpu.tf32_tensor_peak, "fp16": gpu.fp16_tensor_peak}[precision]
+    tensor_peak = gpu.tensor_peak(precision)
+    assert tensor_peak is not None
     skipped = skipping(work, work.is_phase("DX") & work.strided & work.pointwise)
 
     def tiled(some: Products, tiles: Sequence[Tile], peak: float) -> Family:
         return _tiled(some, tiles, gpu, bandwidth, peak, precision)
 
-    if tensor_peak is None:
-        # fp16 arithmetic, or fp32 where that is slow.
-        faster = gpu.fp32_peak * np.maximum(1.0, gpu.fp16_vector_ratio)
-        return of_some(skipped, everything, lambda some: tiled(some, library.LANE_TILES, faster))
     alignment = library.TENSOR_ALIGNMENT if precision == "fp16" else library.LANE_ALIGNMENT
     fits = aligned(work, alignment)
     if channels_last:
@@ -256,9 +256,10 @@ def _tiled(
     launch = constants.launch_factor * gpu.launch_overhead
     # A tensor core does per load as much more arithmetic as its peak is higher, on elements of half the bytes.
     loads = constants.tile_overhead * (peak / gpu.fp32_peak * BYTES[precision] / 4 if tensor else 1.0)
+    kept = (gpu.tensor_sustained_share if tensor else gpu.sustained_share) or 1.0
     compute = busy_time(
-        **product, depth=depth, tile_k=step, splits=splits, resident=resident, sms=gpu.sm_count, peak=peak,
-        core_clock=gpu.clock, efficiency=constants.arithmetic_efficiency, tile_overhead=loads,
+        **product, depth=depth, tile_k=step, splits=splits, resident=resident, sms=gpu.sm_count, peak=kept * peak,
+        core_clock=kept * gpu.clock, efficiency=constants.arithmetic_efficiency, tile_overhead=loads,
         wave_latency=constants.wave_latency,
     )  # fmt: skip
     strided = data & work.strided[:, None] & single
@@ -304,27 +305,30 @@ def _kernels(
 
 
 def _winograd_shape(work: Products, edge: int) -> tuple[Floats, Floats, Floats]:
-    """Patches, input and output channels of the CONV that a task is: a data gradient is one from K to C channels."""
+    """Patches, input and output channels of a group of the CONV that a task is; data gradients: from K to C channels."""
     data = work.phase == 1
     height, width = (np.where(data, work.column(a), work.column(b)) for a, b in (("h", "p"), ("w", "q")))
     patches = work.column("n") * np.ceil(height / edge) * np.ceil(width / edge)
-    inputs = np.where(data, work.column("k"), work.column("c"))
-    outputs = np.where(data, work.column("c"), work.column("k"))
+    inputs = np.where(data, work.column("k"), work.column("c")) / work.column("groups")
+    outputs = np.where(data, work.column("c"), work.column("k")) / work.column("groups")
     return patches, inputs, outputs
 
 
 def _square(work: Products) -> dict[int, Bools]:
-    """Which tasks are ungrouped, of stride 1, with square filters, by the size of these."""
-    plain = ~work.strided & (work.column("groups") == 1) & (work.column("r") == work.column("s"))
+    """Which tasks are of stride 1, in no groups or wide ones, with square filters, by the size of these."""
+    groups = work.column("groups")
+    narrower = np.minimum(work.column("c"), work.column("k")) / groups
+    wide = (groups == 1) | (narrower >= library.GROUPED_WINOGRAD)
+    plain = ~work.strided & wide & (work.column("r") == work.column("s"))
     return {size: plain & (work.column("r") == size) for size in (3, 5)}
 
 
-def _lane_time(gpu: Gpu, tile: Tile, rows: Floats, cols: Floats, depth: Floats, batch: Floats | float,
-               peak: float) -> Floats:  # fmt: skip
+def _lane_time(gpu: Gpu, tile: Tile, rows: Floats, cols: Floats, depth: Floats, batch: Floats) -> Floats:
     constants = gpu.kernels
+    kept = gpu.sustained_share or 1.0
     time: Floats = busy_time(
         rows=rows, cols=cols, depth=depth, batch=batch, tile_m=tile.m, tile_n=tile.n, tile_k=library.LANE_STEP,
-        splits=1, resident=tile.resident, sms=gpu.sm_count, peak=peak, core_clock=gpu.clock,
+        splits=1, resident=tile.resident, sms=gpu.sm_count, peak=kept * gpu.fp32_peak, core_clock=kept * gpu.clock,
         efficiency=constants.arithmetic_efficiency, tile_overhead=constants.tile_overhead,
         wave_latency=constants.wave_latency,
     )  # fmt: skip
@@ -335,7 +339,7 @@ def _winograd_fused(work: Products, gpu: Gpu, bandwidth: float) -> Family:
     (tile,) = library.WINOGRAD_TILES
     patches, inputs, outputs = _winograd_shape(work, FUSED_EDGE)
     points = (FUSED_EDGE + 2) ** 2
-    compute = _lane_time(gpu, tile, patches, outputs, points * inputs, 1, gpu.fp32_peak)
+    compute = _lane_time(gpu, tile, patches, outputs, points * inputs, work.column("groups"))
     traffic = work.first + work.second + work.result
     near = l2_traffic(first_bytes=work.first, second_bytes=work.second, result_bytes=work.result, rows=patches,
                       cols=outputs, tile_m=tile.m, tile_n=tile.n)  # fmt: skip
@@ -349,12 +353,13 @@ def _winograd_non_fused(work: Products, gpu: Gpu, bandwidth: float) -> Family:
     weights = work.phase == 2
     rows, depth = np.where(weights, inputs, patches), np.where(weights, patches, inputs)
     tiles = library.WINOGRAD_GEMM_TILES
-    times = np.stack([_lane_time(gpu, tile, rows, outputs, depth, points, gpu.fp32_peak) for tile in tiles])
+    batch = points * work.column("groups")
+    times = np.stack([_lane_time(gpu, tile, rows, outputs, depth, batch) for tile in tiles])
     traffic = gpu.kernels.winograd_traffic * transform_traffic(
-        patches=patches, points=points, inputs=inputs, outputs=outputs, element_bytes=BYTES["fp32"],
+        patches=patches, points=batch, inputs=inputs, outputs=outputs, element_bytes=BYTES["fp32"],
         first_bytes=work.first, second_bytes=work.second, result_bytes=work.result,
     )  # fmt: skip
-    workspace = points * BYTES["fp32"] * (patches * (inputs + outputs) + inputs * outputs)
+    workspace = batch * BYTES["fp32"] * (patches * (inputs + outputs) + inputs * outputs)
     return _column(gpu, bandwidth, times.min(axis=0), traffic, traffic, 4.0, "winograd_nonfused", tiles[0],
                    in_turn=True, allowed=workspace <= library.WORKSPACE)  # fmt: skip
 
@@ -366,7 +371,7 @@ def _direct(work: Products, gpu: Gpu, bandwidth: float) -> Family:
     outputs = work.column("k") / groups
     pixels = work.column("n") * work.column("p") * work.column("q")
     depth = work.column("c") / groups * work.column("r") * work.column("s")
-    compute = _lane_time(gpu, tile, pixels, outputs, depth, groups, gpu.fp32_peak)
+    compute = _lane_time(gpu, tile, pixels, outputs, depth, groups)
     traffic = work.first + work.second + work.result
     return _column(gpu, bandwidth, compute, traffic, traffic, 1.0, "direct", tile)
 

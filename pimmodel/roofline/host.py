@@ -69,10 +69,15 @@ class HostWork:
     kernels: ConvKernels | None = field(repr=False)
 
 
+def host_share(system: System) -> float:
+    """Share of the DRAM's peak bandwidth that the host can sustain: what refresh leaves, or the GPU's own limit [1]."""
+    available, limit = stream_availability(system.memory.timing, system.controller.refresh), system.gpu.stream_share
+    return available if limit is None else cast(float, np.minimum(available, limit))
+
+
 def host_bandwidth(system: System) -> float:
-    """DRAM bandwidth that the host can sustain: the peak less refresh [B/s]."""
-    available = stream_availability(system.memory.timing, system.controller.refresh)
-    return system.peak_bandwidth * available
+    """DRAM bandwidth that the host can sustain [B/s]."""
+    return system.peak_bandwidth * host_share(system)
 
 
 def host_tasks(tasks: Sequence[Task], precision: Precision) -> HostTasks:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 TENSOR_ALIGNMENT = 8  # channels that a tensor-core kernel takes at a time
 LANE_ALIGNMENT = 4  # channels that an fp16 kernel on ordinary lanes takes at a time
+GROUPED_WINOGRAD = 32  # channels that a group needs for Winograd kernels: the narrowest tile
 DIRECT_OUTPUTS = 8  # fewer output channels per group than this have a direct kernel
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pimmodel.dram.refresh import stream_availability
 from pimmodel.hardware.system import System
+from pimmodel.roofline.host import host_share
 from pimmodel.roofline.menu import KernelMenu, Rates, kernel_menu
 from pimmodel.schedule.energy import kernel_arithmetic
 from pimmodel.schedule.energy_formulas import activate_energy, arithmetic_energy, transfer_energy
@@ -34,12 +34,10 @@ def system_rates(system: System, changed: Mapping[str, Any] | None = None) -> Ra
         `gpu.l2_bandwidth`, `gpu.launch_overhead`, `gpu.kernels.launch_factor`, `memory_bandwidth`
     """
     gpu, constants, values = system.gpu, system.gpu.kernels, changed or {}
-    # Refresh takes the same share of any bandwidth.
-    available = stream_availability(system.memory.timing, system.controller.refresh)
     return Rates(
         values.get("gpu.clock", gpu.clock),
         values.get("gpu.fp16_tensor_peak", np.inf if gpu.fp16_tensor_peak is None else gpu.fp16_tensor_peak),
-        values.get("memory_bandwidth", system.peak_bandwidth) * available * constants.dram_efficiency,
+        values.get("memory_bandwidth", system.peak_bandwidth) * host_share(system) * constants.dram_efficiency,
         values.get("gpu.l2_bandwidth", gpu.l2_bandwidth),
         values.get("gpu.launch_overhead", gpu.launch_overhead)
         * values.get("gpu.kernels.launch_factor", constants.launch_factor),
