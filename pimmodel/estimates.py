@@ -220,7 +220,7 @@ def estimate(
     network : from `load_network`
     system : from `load_system`
     policy : one of `POLICIES`; default: the system's own, or "exclusive" with `thresholds`
-    precision : "fp32", or "fp16" with fp32 master weights
+    precision : "fp32"; "tf32", fp32 tensors on tensor cores where the GPU has such; or "fp16" with fp32 master weights
     optimizer : "sgd", "sgd-momentum" or "adam"
     fuse_activation : whether an activation that alone follows a batch norm is computed in its passes
     thresholds : for "exclusive": a file of thresholds per CONV task, as `optimize` and `pimmodel optimize` write them,

@@ -190,7 +190,7 @@ def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]
         except UnknownNameError as error:
             unknown.append(f"{data}: {one.network} on {one.gpu}: {error}; row skipped")
             continue
-        precision: Precision = "fp16" if one.precision == "fp16" else "fp32"
+        precision: Precision = one.precision
         fused = any(name in one.framework.lower() for name in _FUSING)
         step = estimate(network, system, "gpu-only", precision=precision, fuse_activation=fused)
         errors.setdefault(precision, []).append(abs(step.time / (one.batch / one.images_per_second) - 1))

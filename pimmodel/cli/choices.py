@@ -7,6 +7,7 @@ class Precision(StrEnum):
     """Number formats."""
 
     fp32 = "fp32"
+    tf32 = "tf32"
     fp16 = "fp16"
 
 

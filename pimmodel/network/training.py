@@ -22,12 +22,12 @@ from pimmodel.network.ops import Input, Op, Slice
 from pimmodel.network.shapes import elements
 from pimmodel.network.traffic import BACKWARD, CONV_KINDS, FORWARD, Operand, Pass, Tensors
 
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "tf32", "fp16"]
 Optimizer = Literal["sgd", "sgd-momentum", "adam"]
 Phase = Literal["FP", "DX", "DW", "FWD", "BWD", "ACC", "UPD", "LOSS"]
 HOST_PHASES = ("FP", "DX", "DW")
 
-ELEMENT_BYTES = {"fp32": 4, "fp16": 2}
+ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2}
 # Optimizer state tensors beside the weights, and arithmetic operations per weight.
 # Sources: Sutskever et al., ICML 2013 (momentum); Kingma and Ba, ICLR 2015 (Adam).
 OPTIMIZERS: dict[str, tuple[int, int]] = {"sgd": (0, 2), "sgd-momentum": (1, 4), "adam": (2, 12)}
@@ -37,8 +37,9 @@ OPTIMIZERS: dict[str, tuple[int, int]] = {"sgd": (0, 2), "sgd-momentum": (1, 4),
 class TrainingOptions:
     """What a training step depends on beside the network.
 
-    precision : fp32, or fp16 (activations, weights and gradients of 2 bytes; fp32 master weights and optimizer state,
-        as in Micikevicius et al., ICLR 2018)
+    precision : fp32; tf32 (fp32 tensors, CONV and fully connected layers on tensor cores that round them to tf32, as
+        PyTorch does for CONV on Ampere and later); or fp16 (activations, weights and gradients of 2 bytes; fp32 master
+        weights and optimizer state, as in Micikevicius et al., ICLR 2018)
     optimizer : sgd, sgd-momentum or adam
     fuse_activation : an activation that alone follows a BatchNorm is computed in its passes; off by default, as in
         PyTorch's eager mode

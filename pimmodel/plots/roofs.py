@@ -27,13 +27,11 @@ _WINOGRAD = [index for index, name in enumerate(ALGORITHMS) if name.startswith("
 def roofs(system: System, precision: Precision) -> dict[str, tuple[float, float]]:
     """Bandwidth [B/s] and peak rate [FLOP/s] of "GPU" and "PIM".
 
-    The GPU's bandwidth is its peak less refresh; its rate that of tensor cores for fp16 where it has them, else of the
-    ordinary lanes. The PIM's bandwidth is what all units together read or write inside the memory.
+    The GPU's bandwidth is what it sustains of its peak; its rate that of tensor cores for fp16 and tf32 where it has
+    them, else of the ordinary lanes. The PIM's bandwidth is what all units together read or write inside the memory.
     """
     gpu = system.gpu
-    peak = gpu.fp32_peak
-    if precision == "fp16":
-        peak = gpu.fp16_tensor_peak or peak * max(1.0, gpu.fp16_vector_ratio)
+    peak = gpu.tensor_peak(precision) or gpu.fp32_peak
     bandwidth = host_bandwidth(system)
     return {
         "GPU": (bandwidth, peak),

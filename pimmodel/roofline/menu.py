@@ -68,11 +68,10 @@ def kernel_menu(
         return KernelMenu(**nothing | {"first": np.zeros(1, dtype=np.int64), "in_turn": np.zeros(0, dtype=bool),
                                        "algorithm": np.zeros(0, dtype=np.int64)})  # fmt: skip
     launch = gpu.launch_overhead or 1e-6
-    base = {"clock": gpu.clock, "fp16_tensor_peak": gpu.fp16_tensor_peak, "launch_overhead": launch}
     bandwidth = 1e12
 
     def parts(bandwidth: float = bandwidth, **changed: Any) -> dict[str, Floats]:
-        varied = gpu.model_copy(update=base | changed)
+        varied = gpu.model_copy(update={"launch_overhead": launch} | changed)
         found = all_kernels(shapes, phases, varied, bandwidth, precision, channels_last)
         return {
             name: np.concatenate([np.broadcast_to(_of(one, name), one.time.shape) for one in found], axis=1)
@@ -85,10 +84,10 @@ def kernel_menu(
     wider, slower = parts(bandwidth=2 * bandwidth), parts(launch_overhead=2 * launch)
     # Halving a reciprocal takes half of its part off; doubling the launch adds it once.
     on_tensor = np.zeros_like(here["compute"])
-    if gpu.fp16_tensor_peak is not None:
-        sharper = parts(fp16_tensor_peak=2 * gpu.fp16_tensor_peak)
-        on_tensor = 2 * (here["compute"] - sharper["compute"]) * gpu.fp16_tensor_peak
-        on_tensor = _clean(on_tensor, here["compute"] * gpu.fp16_tensor_peak)
+    peak = gpu.tensor_peak(precision)
+    if peak is not None:
+        sharper = parts(**{f"{precision}_tensor_peak": 2 * peak})
+        on_tensor = _clean(2 * (here["compute"] - sharper["compute"]) * peak, here["compute"] * peak)
     factor = gpu.kernels.launch_factor
     columns = {
         "on_clock": _clean(2 * (here["compute"] - faster["compute"]) * gpu.clock, here["compute"] * gpu.clock),
@@ -142,7 +141,7 @@ def _undominated(columns: dict[str, NDArray[Any]], fits: NDArray[np.bool_]) -> I
 class Rates:
     """Rates of N GPUs, numbers or arrays of shape (N,).
 
-    clock [Hz], tensor_peak : fp16 tensor cores [FLOP/s], endless where there are none; bandwidth : DRAM bandwidth that
+    clock [Hz], tensor_peak : of the tensor cores on the menu's numbers [FLOP/s], endless where there are none; bandwidth : DRAM bandwidth that
     kernels get, `dram_efficiency` in it [B/s]; l2_bandwidth [B/s]; launch : time of one launch, `launch_factor` in it
     [s]
     """

@@ -33,6 +33,7 @@ import numpy as np
 from pimmodel.errors import PimModelError
 from pimmodel.hardware.memory import MemoryCurrents, MemoryEnergy
 from pimmodel.hardware.system import System
+from pimmodel.network.training import Precision
 from pimmodel.pim.order import batches_of
 from pimmodel.pim.tasks import Signature, pim_kernel
 from pimmodel.roofline.conv import ALGORITHMS
@@ -270,20 +271,19 @@ def kernel_arithmetic(work: Workload, macs: Floats, edges: Ints, algorithm: Ints
     algorithm, tensor_cores : of the kernel, as in `pimmodel.roofline.conv.ConvKernels` [1]
     """
     gpu = work.system.gpu
-    operation = np.where(tensor_cores, _tensor_flop_energy(work.system), gpu.flop_energy)
-    if work.precision == "fp16" and gpu.fp16_tensor_peak is None:  # packed pairs on the lanes, one energy for both
-        packed = algorithm == ALGORITHMS.index("implicit_gemm")
-        operation = np.where(packed, gpu.flop_energy / max(1.0, gpu.fp16_vector_ratio), operation)
+    operation = np.where(tensor_cores, _tensor_flop_energy(work.system, work.precision), gpu.flop_energy)
     made = 2 * macs / _saving(edges, algorithm)
     return np.asarray(arithmetic_energy(operations=made, operation_energy=operation))
 
 
-def _tensor_flop_energy(system: System) -> float:
-    """Energy of a tensor-core FLOP; where a GPU's file gives none, the fp32 one over the ratio of the peaks [J]."""
-    gpu = system.gpu
-    if gpu.tensor_flop_energy is not None or gpu.fp16_tensor_peak is None:
-        return gpu.flop_energy if gpu.tensor_flop_energy is None else gpu.tensor_flop_energy
-    return gpu.flop_energy * gpu.fp32_peak / gpu.fp16_tensor_peak
+def _tensor_flop_energy(system: System, precision: Precision) -> float:
+    """Energy of a tensor-core FLOP [J]: the file's for fp16, else from fp32; tf32 takes more as its peak is lower."""
+    gpu, peak = system.gpu, system.gpu.tensor_peak(precision)
+    if peak is None:
+        return gpu.flop_energy
+    if gpu.tensor_flop_energy is None or gpu.fp16_tensor_peak is None:
+        return gpu.flop_energy * gpu.fp32_peak / peak
+    return gpu.tensor_flop_energy * gpu.fp16_tensor_peak / peak
 
 
 def _saving(edges: Ints, algorithm: Ints) -> Floats:
@@ -308,7 +308,7 @@ def _pim_parts(work: Workload) -> dict[str, Floats]:
     traffic = np.where(work.conv, np.nan, [float(task.bytes) for task in work.tasks])
     operations = np.array([float(sum(one.operations for one in task.passes)) for task in work.tasks])
     single = pim.operation_energy if pim.fp32_operation_energy is None else pim.fp32_operation_energy
-    wide = np.array([work.precision == "fp32" or task.phase == "UPD" for task in work.tasks])
+    wide = np.array([work.precision != "fp16" or task.phase == "UPD" for task in work.tasks])
     opened = min(energy.activate, pim.access_energy)  # a design's access energy includes one opening of whole rows
     return {
         "pim_arithmetic": arithmetic_energy(operations=np.where(work.conv, np.nan, operations),

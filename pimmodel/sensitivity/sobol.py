@@ -200,7 +200,7 @@ def batch_times(point: Point, policy: str, changed: Mapping[str, Floats]) -> Flo
     work = point.step.workload
     model = stage_model(work, on_pim=np.zeros(len(work), dtype=bool) if policy == "gpu-only" else None)
     batch = StageBatch(model)
-    host = batch.host.at(fastest(batch.menu, system_rates(point.step.system, changed)))
+    host = batch.host.at(fastest(batch.menu, system_rates(point.step.system, changed, point.step.options.precision)))
     if policy != "exclusive":
         return np.asarray(batch.host.weights() @ host.time + model.pim_total)
     if point.thresholds is None:

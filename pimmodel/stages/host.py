@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel.hardware.system import System
+from pimmodel.network.training import Precision
 from pimmodel.roofline.host import host_share
 from pimmodel.roofline.menu import KernelMenu, Rates, kernel_menu
 from pimmodel.schedule.energy import kernel_arithmetic
@@ -24,7 +25,9 @@ from pimmodel.stages.progress import NODES, progress_table
 from pimmodel.stages.room import Room
 
 
-def system_rates(system: System, changed: Mapping[str, Any] | None = None) -> Rates:
+def system_rates(
+    system: System, changed: Mapping[str, Any] | None = None, precision: Precision = "fp16"
+) -> Rates:
     """The rates of a system itself, or of designs that differ from it in some.
 
     Parameters
@@ -32,11 +35,16 @@ def system_rates(system: System, changed: Mapping[str, Any] | None = None) -> Ra
     system : the system
     changed : dotted names to values in SI, numbers or arrays of one shape: `gpu.clock`, `gpu.fp16_tensor_peak`,
         `gpu.l2_bandwidth`, `gpu.launch_overhead`, `gpu.kernels.launch_factor`, `memory_bandwidth`
+    precision : of the kernels, which decides whose peak rate that of the tensor cores is; only fp16's may be changed
     """
     gpu, constants, values = system.gpu, system.gpu.kernels, changed or {}
+    peak = gpu.tensor_peak("tf32" if precision == "tf32" else "fp16")
+    tensor_peak = np.inf if peak is None else peak
+    if precision != "tf32":
+        tensor_peak = values.get("gpu.fp16_tensor_peak", tensor_peak)
     return Rates(
         values.get("gpu.clock", gpu.clock),
-        values.get("gpu.fp16_tensor_peak", np.inf if gpu.fp16_tensor_peak is None else gpu.fp16_tensor_peak),
+        tensor_peak,
         values.get("memory_bandwidth", system.peak_bandwidth) * host_share(system) * constants.dram_efficiency,
         values.get("gpu.l2_bandwidth", gpu.l2_bandwidth),
         values.get("gpu.launch_overhead", gpu.launch_overhead)

@@ -19,6 +19,7 @@ import numpy as np
 from pimmodel.errors import PimModelError
 from pimmodel.estimates import estimate_step
 from pimmodel.hardware.system import System
+from pimmodel.network.training import Precision
 from pimmodel.roofline.menu import KernelMenu, Rates
 from pimmodel.schedule.energy import static_powers, task_energy
 from pimmodel.schedule.tasks import Floats
@@ -122,7 +123,7 @@ class Evaluator:
         if gpu.fp16_tensor_peak is not None and gpu.tensor_flop_energy is None and "energy" in self.study.outputs:
             # The energy of a tensor-core FLOP is then taken from the ratio of the peaks.
             return tuple(name for name in FAST if name not in ("gpu.clock", "gpu.fp16_tensor_peak"))
-        if gpu.fp16_tensor_peak is None:
+        if gpu.fp16_tensor_peak is None or self.study.precision == "tf32":  # its kernels run at another peak
             return tuple(name for name in FAST if name != "gpu.fp16_tensor_peak")
         return FAST
 
@@ -159,7 +160,7 @@ class Evaluator:
             if not possible.any():
                 return
             values, block = {name: one[possible] for name, one in values.items()}, block[possible]
-        rates, pairs = _rates(system, values, len(block)), self._pairs(group, values, len(block))
+        rates, pairs = _rates(system, values, len(block), self.study.precision), self._pairs(group, values, len(block))
         if self._times_alone and pairs is not None and len(block) >= CACHED:
             figures = {"time exclusive": group.stages.from_rates(rates, pairs, self._room)}
         else:
@@ -307,9 +308,9 @@ def _grouped(columns: list[Numbers], count: int) -> list[tuple[tuple[Any, ...], 
     return [(tuple(column[part[0]].item() for column in columns), part) for part in parts]
 
 
-def _rates(system: System, values: Mapping[str, Numbers], count: int) -> Rates:
+def _rates(system: System, values: Mapping[str, Numbers], count: int, precision: Precision) -> Rates:
     """Rates of designs that differ from a system in some."""
-    found = system_rates(system, values)
+    found = system_rates(system, values, precision)
     return replace(found, clock=np.broadcast_to(found.clock, (count,)))
 
 
