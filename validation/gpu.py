@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimmodel.errors import PimModelError, UnknownNameError
-from pimmodel.estimates import estimate
+from pimmodel.estimates import part_of
 from pimmodel.hardware.gpu import Gpu
 from pimmodel.hardware.load import list_descriptions, load_description, load_system
 from pimmodel.hardware.system import System
@@ -19,6 +19,7 @@ from pimmodel.network.training import Precision
 from pimmodel.roofline.conv import ALGORITHMS
 from pimmodel.roofline.host import host_bandwidth
 from pimmodel.roofline.products import PHASES
+from pimmodel.step import prepare
 
 from .calibrate import kernels_of
 from .measurements import (
@@ -35,6 +36,11 @@ from .report import Row
 
 Errors = NDArray[np.float64]
 TABLES = Path(str(files("pimmodel.validation") / "tables" / "gpu"))
+SHIPPED = (
+    ("deepbench_v100_conv.csv", "other_gpus_conv.csv"),
+    ("pipedream_profiles.csv",),
+    ("throughput.csv", "other_gpus_steps.csv"),
+)
 FITTED_GPU = "v100"
 V100_TARGETS = {"fp32": {"median": 0.10, "mean": 0.18}, "fp16": {"median": 0.15, "mean": 0.25}}
 OTHER_TARGET = {"median": 0.20}
@@ -79,33 +85,38 @@ def validate_gpu(
     Parameters
     ----------
     measurements, profiles, throughput : CSV files in the formats of :mod:`pimmodel.validation.measurements`
-    gpu : GPU or system that `measurements` and `profiles` were taken on; a throughput table names its own
+    gpu : GPU or system that `measurements` and `profiles` were taken on; a throughput table names its own, and a
+        kernel's line may
 
     Raises
     ------
     PimModelError : a file that cannot be used, or an unknown GPU.
     """
     system = system_of(gpu)
-    if measurements is profiles is throughput is None:
-        measurements, profiles, throughput = (
-            TABLES / name for name in ("deepbench_v100_conv.csv", "pipedream_profiles.csv", "throughput.csv")
-        )
+    kernel_files, profile_files, step_files = (
+        [Path(one)] if one else [] for one in (measurements, profiles, throughput)
+    )
+    if not kernel_files + profile_files + step_files:
+        kernel_files, profile_files, step_files = ([TABLES / name for name in names] for names in SHIPPED)
     rows: list[Row] = []
     skipped: list[str] = []
-    if measurements:
-        kernels = read_kernels(measurements)
-        rows += kernel_rows(Path(measurements).name, kernels.rows, system)
-        skipped += kernels.skipped
-    if profiles:
-        layers = read_profiles(profiles)
-        found, odd = profile_rows(Path(profiles).name, layers.rows, system)
-        rows += found
-        skipped += layers.skipped + odd
-    if throughput:
-        steps = read_throughput(throughput)
-        found, unknown = step_rows(Path(throughput).name, steps)
-        rows += found
-        skipped += steps.skipped + unknown
+
+    def add(found: list[Row], *odd: list[str]) -> None:
+        rows.extend(found)
+        skipped.extend(sentence for some in odd for sentence in some)
+
+    for path in kernel_files:
+        kernels = read_kernels(path)
+        found, unknown = kernel_table_rows(path.name, kernels.rows, system)
+        add(found, kernels.skipped, unknown)
+    for path in profile_files:
+        layers = read_profiles(path)
+        found, odd = profile_rows(path.name, layers.rows, system)
+        add(found, layers.skipped, odd)
+    for path in step_files:
+        steps = read_throughput(path)
+        found, unknown = step_rows(path.name, steps)
+        add(found, steps.skipped, unknown)
     return rows, skipped
 
 
@@ -115,13 +126,34 @@ def _fitted_rows() -> set[tuple[object, ...]]:
     return {(one.precision, one.phase, one.shape, one.time) for one in table if one.row % 2 == 0}
 
 
-def kernel_rows(data: str, times: Sequence[KernelTime], system: System) -> list[Row]:
+def kernel_table_rows(data: str, times: Sequence[KernelTime], system: System) -> tuple[list[Row], list[str]]:
+    """`kernel_rows` of every GPU that the kernels name, of `system` where they name none; and unknown GPUs.
+
+    A file that names its GPUs is of several, the V100 maybe among them for comparison: all have the target of unseen
+    rows, and only the first table of each.
+    """
+    rows: list[Row] = []
+    unknown = []
+    for name in dict.fromkeys(one.gpu for one in times):
+        chosen = [one for one in times if one.gpu == name]
+        if not name:
+            rows += kernel_rows(data, chosen, system)
+            continue
+        try:
+            rows += kernel_rows(data, chosen, system_of(_gpu_name(name)), several=True)
+        except UnknownNameError as error:
+            unknown.append(f"{data}: {len(chosen)} kernels on {name}: {error}; skipped")
+    return rows, unknown
+
+
+def kernel_rows(data: str, times: Sequence[KernelTime], system: System, *, several: bool = False) -> list[Row]:
     """Errors of time by precision, with targets, then by pass, algorithm and filter size.
 
-    Kernels that the default constants were fitted on are listed apart, without a target.
+    Kernels that the default constants were fitted on are listed apart, without a target. `several`: the file is of
+    several GPUs, see `kernel_table_rows`.
     """
     bandwidth = host_bandwidth(system)
-    is_v100 = system.gpu.name == FITTED_GPU
+    is_v100 = system.gpu.name == FITTED_GPU and not several
     fitted = _fitted_rows() if is_v100 else set()
     rows = []
     for (precision, channels_last), (places, kernels) in kernels_of(times, system.gpu, bandwidth).items():
@@ -139,7 +171,7 @@ def kernel_rows(data: str, times: Sequence[KernelTime], system: System) -> list[
             ("algorithm", lambda index, kernels=kernels: ALGORITHMS[kernels.algorithm[index]]),  # type: ignore[misc]
             ("filter", lambda index, chosen=chosen: _filter(chosen[index])),  # type: ignore[misc]
         )
-        for what, group_of in groups:
+        for what, group_of in groups if not several else ():
             rows += _grouped(data, title, what, errors, new, group_of)
     return rows
 
@@ -180,8 +212,11 @@ def profile_rows(data: str, layers: Sequence[LayerTime], system: System) -> tupl
 
 
 def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]]:
-    """Error of the time of whole training steps on the GPU alone; and rows that name an unknown network or GPU."""
-    errors: dict[str, list[float]] = {}
+    """Error of the time of whole training steps on the GPU alone; and rows that name an unknown network or GPU.
+
+    V100s together, then by precision; other GPUs one by one.
+    """
+    errors: dict[tuple[str, str], list[float]] = {}
     unknown = []
     for one in table.rows:
         try:
@@ -192,12 +227,18 @@ def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]
             continue
         precision: Precision = one.precision
         fused = any(name in one.framework.lower() for name in _FUSING)
-        step = estimate(network, system, "gpu-only", precision=precision, fuse_activation=fused)
-        errors.setdefault(precision, []).append(abs(step.time / (one.batch / one.images_per_second) - 1))
+        step = prepare(network, system, precision=precision, fuse_activation=fused)
+        time = sum(time for task, time in zip(step.tasks, step.host, strict=True)
+                   if one.updates or part_of(task.phase) != "update")  # fmt: skip
+        of = "" if system.gpu.name.startswith(FITTED_GPU) else f"{system.gpu.name} "
+        errors.setdefault((of, precision), []).append(abs(float(time) / (one.batch / one.images_per_second) - 1))
     rows = []
-    if errors:
-        rows.append(Row.of(data, "training step", [error for found in errors.values() for error in found], STEP_TARGET))
-        rows += [Row.of(data, f"training step, {precision}", found) for precision, found in sorted(errors.items())]
+    for of in sorted({of for of, _ in errors}):
+        parts = {precision: found for (whose, precision), found in sorted(errors.items()) if whose == of}
+        title = f"{of}training step"
+        rows.append(Row.of(data, title, [error for found in parts.values() for error in found],
+                           OTHER_TARGET if of else STEP_TARGET))  # fmt: skip
+        rows += [Row.of(data, f"{title}, {precision}", found) for precision, found in parts.items()]
     return rows, unknown
 
 

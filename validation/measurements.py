@@ -3,10 +3,11 @@
 Formats (those of `validation/tables/gpu`; more columns are ignored):
 
 - kernels: precision, N, C, H, W, K, R, S, pad_h, pad_w, stride_h, stride_w, fwd_ms, bwd_data_ms, bwd_weight_ms;
-  optional groups, layout (NCHW or NHWC), app, fwd_algorithm. An empty time was not measured. W, H are the unpadded
-  input, R, S filter height and width.
+  optional groups, layout (NCHW or NHWC), gpu, app, fwd_algorithm. An empty time was not measured. W, H are the
+  unpadded input, R, S filter height and width. `gpu` is for files of several GPUs: the one that a line is of.
 - profiles: network, batch, op, layer, forward_ms, backward_ms, activation_bytes.
-- throughput: network, batch, precision, gpu, images_per_s; optional framework.
+- throughput: network, batch, precision, gpu, images_per_s; optional framework, part (what was timed: `step`, the
+  default, or `forward+backward`, a step without its weight update).
 """
 
 from __future__ import annotations
@@ -33,12 +34,16 @@ KERNEL_TIMES: tuple[tuple[str, Phase], ...] = (("fwd_ms", "FP"), ("bwd_data_ms",
 _SIZES = ("N", "C", "H", "W", "K", "R", "S", "pad_h", "pad_w", "stride_h", "stride_w")
 _KERNEL_COLUMNS = ("precision", *_SIZES, *(column for column, _ in KERNEL_TIMES))
 _PROFILE_COLUMNS = ("network", "batch", "op", "layer", "forward_ms", "backward_ms", "activation_bytes")
+_PARTS = ("step", "forward+backward")
 _THROUGHPUT_COLUMNS = ("network", "batch", "precision", "gpu", "images_per_s")
 
 
 @dataclass(frozen=True)
 class KernelTime:
-    """One measured CONV kernel: `row` is the data row of its file, from 0 in file order; time [s]; padding (h, w)."""
+    """One measured CONV kernel: `row` is the data row of its file, from 0 in file order; time [s]; padding (h, w).
+
+    gpu : as the file writes it, "" where it names none
+    """
 
     row: int
     precision: Matrix
@@ -48,6 +53,7 @@ class KernelTime:
     channels_last: bool = False
     padding: tuple[int, int] = (0, 0)
     app: str = ""
+    gpu: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Measured training throughput of a network [images/s]."""
+    """Measured training throughput of a network [images/s]; `updates`: whether weight updates are in its time."""
 
     network: str
     batch: int
@@ -74,6 +80,7 @@ class Throughput:
     gpu: str
     images_per_second: float
     framework: str = ""
+    updates: bool = True
 
 
 @dataclass
@@ -183,7 +190,7 @@ def _kernel_line(row: int, cells: dict[str, str]) -> Iterable[KernelTime]:
                       size["stride_h"], size["stride_w"], groups)  # fmt: skip
     found = [
         KernelTime(row, precision, phase, shape, _number(cells, column, least=0, above=True) * 1e-3, layout == "NHWC",
-                   (size["pad_h"], size["pad_w"]), (cells.get("app") or "").strip())
+                   (size["pad_h"], size["pad_w"]), (cells.get("app") or "").strip(), (cells.get("gpu") or "").strip())
         for column, phase in KERNEL_TIMES
         if cells[column].strip()
     ]  # fmt: skip
@@ -203,7 +210,10 @@ def _profile_line(row: int, cells: dict[str, str]) -> Iterable[LayerTime]:
 
 
 def _throughput_line(_: int, cells: dict[str, str]) -> Iterable[Throughput]:
+    part = (cells.get("part") or "").strip().lower() or _PARTS[0]
+    if part not in _PARTS:
+        raise _BadCellError(f"part is '{part}'; allowed: {', '.join(_PARTS)}")
     return [
         Throughput(cells["network"].strip(), _count(cells, "batch", 1), _precision(cells), cells["gpu"].strip(),
-                   _number(cells, "images_per_s", least=0, above=True), cells.get("framework", "") or "")
+                   _number(cells, "images_per_s", least=0, above=True), cells.get("framework", "") or "", part == _PARTS[0])
     ]  # fmt: skip
