@@ -77,7 +77,8 @@ class Gpu(Description):
         description="share of the memory's peak that long streams reach where that is less than refresh leaves",
     )
     sustained_share: Share | None = Field(
-        default=None, description="share of the clock that ordinary lanes at work keep within the power limit, if not all"
+        default=None,
+        description="share of the clock that ordinary lanes at work keep within the power limit, if not all",
     )
     tensor_sustained_share: Share | None = Field(
         default=None, description="share of the clock that tensor cores at work keep within the power limit, if not all"

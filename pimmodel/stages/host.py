@@ -25,9 +25,7 @@ from pimmodel.stages.progress import NODES, progress_table
 from pimmodel.stages.room import Room
 
 
-def system_rates(
-    system: System, changed: Mapping[str, Any] | None = None, precision: Precision = "fp16"
-) -> Rates:
+def system_rates(system: System, changed: Mapping[str, Any] | None = None, precision: Precision = "fp16") -> Rates:
     """The rates of a system itself, or of designs that differ from it in some.
 
     Parameters

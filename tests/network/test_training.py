@@ -197,7 +197,7 @@ def test_shared_weights_are_updated_once() -> None:
 
 
 def test_options_and_networks_without_training_are_refused() -> None:
-    with pytest.raises(NetworkError, match="precision 'fp8' is unknown; allowed: fp32, fp16"):
+    with pytest.raises(NetworkError, match="precision 'fp8' is unknown; allowed: fp32, tf32, fp16"):
         TrainingOptions("fp8")  # type: ignore[arg-type]
     b = NetworkBuilder("pool only")
     b.add(Pool("max", (2, 2), (2, 2)), b.add(Input((1, 3, 8, 8))))

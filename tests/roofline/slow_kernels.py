@@ -38,6 +38,12 @@ def busy(tiles: int, tile_m: int, tile_n: int, products: int, resident: int, sms
     return busiest * (products_time + loads_time) + waves * gpu.kernels.wave_latency / gpu.clock
 
 
+def at_power_limit(gpu: Gpu, tensor: bool) -> Gpu:
+    """The GPU with the clock that its power limit leaves to units at work."""
+    share = gpu.tensor_sustained_share if tensor else gpu.sustained_share
+    return gpu if share is None else gpu.model_copy(update={"clock": share * gpu.clock})
+
+
 def split(rows: float, cols: float, batch: float, splits: int, bandwidth: float, launch: float) -> float:
     """A partial sum per split, and the result; one more kernel."""
     if splits == 1:
@@ -81,11 +87,14 @@ def kernels_of(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, precisi
                channels_last: bool = False) -> list[Kernel]:  # fmt: skip
     """Everything that a library could run for one task."""
     bandwidth *= gpu.kernels.dram_efficiency
-    found = gemms(shape, phase, gpu, bandwidth, precision, channels_last)
+    element = 2 if precision == "fp16" else 4
+    if {"tf32": gpu.tf32_tensor_peak, "fp16": gpu.fp16_tensor_peak}.get(precision) is None:
+        precision = "fp32"  # its kernels, on elements of what size there are
+    found = gemms(shape, phase, gpu, bandwidth, precision, channels_last, element)
     if precision == "fp32":
-        found += winograds(shape, phase, gpu, bandwidth)
+        found += winograds(shape, phase, gpu, bandwidth, element)
     if shape.groups > 1 and shape.k // shape.groups < 8:
-        found.append(direct(shape, phase, gpu, bandwidth, 2 if precision == "fp16" else 4))
+        found.append(direct(shape, phase, gpu, bandwidth, element))
     return found
 
 
@@ -106,16 +115,12 @@ def up(number: int, step: int) -> int:
 
 
 def gemms(
-    shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, precision: str, channels_last: bool
+    shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, precision: str, channels_last: bool, element: int
 ) -> list[Kernel]:
     s, constants = shape, gpu.kernels
     inputs, outputs = s.c // s.groups, s.k // s.groups
     tensor_peak = {"fp32": None, "tf32": gpu.tf32_tensor_peak, "fp16": gpu.fp16_tensor_peak}[precision]
-    element, step, tensor, menu, peak = 4, 8, False, library.LANE_TILES, gpu.fp32_peak
-    if precision == "fp16":
-        element = 2
-        if tensor_peak is None:
-            peak *= max(1.0, gpu.fp16_vector_ratio)
+    step, tensor, menu, peak = 8, False, library.LANE_TILES, gpu.fp32_peak
     if tensor_peak is not None:
         align = 8 if precision == "fp16" else 4
         fits = inputs % align == 0 and outputs % align == 0
@@ -125,6 +130,7 @@ def gemms(
         elif precision == "fp16":
             inputs, menu = up(inputs, 4), library.HALF_LANE_TILES
     launch = constants.launch_factor * gpu.launch_overhead
+    kept = at_power_limit(gpu, tensor).clock / gpu.clock
     lanes = precision != "fp16" and not tensor
     strided = phase == "DX" and s.stride_h * s.stride_w > 1
     pointwise = s.r * s.s == 1
@@ -160,7 +166,7 @@ def gemms(
                 overhead *= peak / gpu.fp32_peak * element / 4
             count = math.ceil(rows / tile.m) * math.ceil(cols / tile.n) * splits * groups
             compute = busy(count, tile.m, tile.n, step * steps_of(depth, splits, step), tile.resident, gpu.sm_count,
-                           peak, gpu, overhead)  # fmt: skip
+                           kept * peak, at_power_limit(gpu, tensor), overhead)  # fmt: skip
             if lanes and (strided or tile.compiled):
                 compute *= constants.compiled_kernel
             compute += split(rows, cols, groups, splits, bandwidth, launch)
@@ -178,18 +184,22 @@ def gemms(
     return found
 
 
-def winograds(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float) -> list[Kernel]:
+def winograds(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, element: int) -> list[Kernel]:
     s, constants = shape, gpu.kernels
-    if (s.stride_h, s.stride_w, s.groups) != (1, 1, 1) or s.r != s.s:
+    if (s.stride_h, s.stride_w) != (1, 1) or s.r != s.s:
+        return []
+    if s.groups > 1 and min(s.c, s.k) < 32 * s.groups:
         return []
     inputs, outputs, height, width = (s.k, s.c, s.h, s.w) if phase == "DX" else (s.c, s.k, s.p, s.q)
-    first, second, result = tensors(s, phase, 4)
+    inputs, outputs = inputs // s.groups, outputs // s.groups
+    first, second, result = tensors(s, phase, element)
+    lanes = at_power_limit(gpu, False)
     launch = constants.launch_factor * gpu.launch_overhead
 
     def product(rows: int, cols: int, depth: int, batch: int, tile: library.Tile) -> float:
         count = math.ceil(rows / tile.m) * math.ceil(cols / tile.n) * batch
-        return busy(count, tile.m, tile.n, 8 * steps_of(depth, 1, 8), tile.resident, gpu.sm_count, gpu.fp32_peak,
-                    gpu, constants.tile_overhead)  # fmt: skip
+        return busy(count, tile.m, tile.n, 8 * steps_of(depth, 1, 8), tile.resident, gpu.sm_count, lanes.fp32_peak,
+                    lanes, constants.tile_overhead)  # fmt: skip
 
     found = []
     if s.r == 3 and phase != "DW":
@@ -198,10 +208,10 @@ def winograds(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float) -> list[
         moved = first + second + result
         close = near(first, second, result, patches, outputs, tile.m, tile.n)
         memory = max(moved / bandwidth, close / gpu.l2_bandwidth)
-        compute = product(patches, outputs, 16 * inputs, 1, tile)
+        compute = product(patches, outputs, 16 * inputs, s.groups, tile)
         found.append(Kernel("winograd", math.hypot(compute, memory) + launch, moved))
     if s.r in (3, 5):
-        patches, points = s.n * math.ceil(height / 4) * math.ceil(width / 4), (4 + s.r - 1) ** 2
+        patches, points = s.n * math.ceil(height / 4) * math.ceil(width / 4), s.groups * (4 + s.r - 1) ** 2
         transformed = points * 4 * (patches * inputs + patches * outputs + inputs * outputs)
         if transformed <= 2**30:
             rows, depth = (inputs, patches) if phase == "DW" else (patches, inputs)
@@ -217,7 +227,8 @@ def direct(shape: ConvShape, phase: str, gpu: Gpu, bandwidth: float, element: in
     (tile,) = library.DIRECT_TILES
     count = math.ceil(s.n * s.p * s.q / tile.m) * math.ceil(s.k // s.groups / tile.n) * s.groups
     products = 8 * steps_of(s.c // s.groups * s.r * s.s, 1, 8)
-    compute = busy(count, tile.m, tile.n, products, tile.resident, gpu.sm_count, gpu.fp32_peak, gpu,
+    lanes = at_power_limit(gpu, False)
+    compute = busy(count, tile.m, tile.n, products, tile.resident, gpu.sm_count, lanes.fp32_peak, lanes,
                    constants.tile_overhead)  # fmt: skip
     moved = sum(tensors(s, phase, element))
     memory = max(moved / bandwidth, moved / gpu.l2_bandwidth)

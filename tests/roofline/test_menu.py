@@ -16,7 +16,8 @@ POINTS = 40
 
 
 @pytest.mark.parametrize(("precision", "gpu"), [("fp32", "v100"), ("fp16", "v100"), ("fp16", "gtx1080ti"),
-                                                ("fp32", "a100"), ("fp16", "h100")])  # fmt: skip
+                                                ("fp32", "a100"), ("fp16", "h100"), ("tf32", "a100"),
+                                                ("tf32", "v100"), ("fp16", "t4")])  # fmt: skip
 @pytest.mark.parametrize("network", ["resnet50", "mobilenet_v2", "googlenet"])
 def test_same_times_and_traffic_at_any_rates(network: str, precision: str, gpu: str) -> None:
     step = prepare(pm.load_network(network, batch=16), pm.load_system("v100-bankgroup-pim"), precision=precision)  # type: ignore[arg-type]
@@ -24,14 +25,15 @@ def test_same_times_and_traffic_at_any_rates(network: str, precision: str, gpu: 
     last = precision == "fp16"
     menu = kernel_menu(tasks.shapes, tasks.phases, part, precision, channels_last=last)  # type: ignore[arg-type]
     factors = np.exp(np.random.default_rng(3).uniform(-2, 2, (5, POINTS)))
+    peak, field = part.tensor_peak(precision), "tf32_tensor_peak" if precision == "tf32" else "fp16_tensor_peak"
     values = {
         "clock": part.clock * factors[0],
-        "fp16_tensor_peak": None if part.fp16_tensor_peak is None else part.fp16_tensor_peak * factors[1],
+        field: None if peak is None else peak * factors[1],
         "l2_bandwidth": part.l2_bandwidth * factors[2], "launch_overhead": part.launch_overhead * factors[3],
     }  # fmt: skip
     bandwidth = 900e9 * factors[4]
     constants = part.kernels
-    tensor = np.inf if values["fp16_tensor_peak"] is None else values["fp16_tensor_peak"]
+    tensor = np.inf if values[field] is None else values[field]
     launch = values["launch_overhead"] * constants.launch_factor
     found = menu_times(menu, Rates(values["clock"], tensor, bandwidth * constants.dram_efficiency,
                                    values["l2_bandwidth"], launch))  # fmt: skip

@@ -184,12 +184,20 @@ def test_tensor_core_flop_without_a_figure_of_its_own() -> None:
     assert without / with_figure == pytest.approx(14.8 * 15.667 / 125 / 1.86, rel=1e-4)
 
 
-def test_packed_fp16_on_lanes_costs_half() -> None:
-    """A P100 does two fp16 operations where it does one of fp32."""
+def test_fp16_on_lanes_costs_as_much_as_fp32() -> None:
+    """A GPU without tensor cores sums products of fp16 numbers in fp32, on its fp32 units."""
     half, full = (work_of(precision=one, system="p100-bankgroup-pim") for one in ("fp16", "fp32"))  # type: ignore
     name = number(half, "FP(layer2.0.downsample.0)")  # 1 x 1, no Winograd
     first, second = (task_energy(one).host_parts["gpu_arithmetic"][name] for one in (half, full))
-    assert second == pytest.approx(2 * first)
+    assert second == pytest.approx(first)
+
+
+def test_a_tf32_flop_takes_as_much_more_as_its_peak_is_lower() -> None:
+    """A100: 156 TFLOP/s of tf32 and 312 of fp16, from the same power."""
+    half, single = (work_of(precision=one, system="a100-bankgroup-pim") for one in ("fp16", "tf32"))  # type: ignore
+    name = number(half, "FP(layer2.0.downsample.0)")
+    first, second = (task_energy(one).host_parts["gpu_arithmetic"][name] for one in (half, single))
+    assert second == pytest.approx(312 / 156 * first)
 
 
 def test_static_power_of_the_v100_by_hand() -> None:

@@ -69,7 +69,7 @@ def _random(system: System, factors: dict[str, float]) -> System:
 
 
 NAMES = ("clock", "fp16_tensor_peak", "l2_size", "l2_bandwidth", "launch_overhead", "arithmetic_efficiency",
-         "dram_efficiency", "tile_overhead", "wave_latency", "operations_per_lane", "fp16_vector_ratio")  # fmt: skip
+         "dram_efficiency", "tile_overhead", "wave_latency", "operations_per_lane")  # fmt: skip
 
 
 @settings(max_examples=3)
@@ -167,19 +167,20 @@ def test_whole_numbers_are_evaluated_one_step_away() -> None:
 
 
 def test_at_a_kink_both_sides_are_given() -> None:
-    """A stream with as much arithmetic as traffic: the slower of the two holds, so only losses count."""
-    step = _step()
-    found = step_sensitivity(step, "gpu-only", None, parameters(step.system, ["gpu.fp16_vector_ratio"]))
-    assert not found.effects[0].kink  # fp32: not in the model at all
-    # fp16 without tensor cores runs at max(1, ratio) times the fp32 rate; at a ratio of 1 less of it costs nothing.
-    system = replace(pm.load_system("gtx1080ti-bankgroup-pim"), {"gpu.fp16_vector_ratio": 1.0})
-    assert system.gpu.fp16_tensor_peak is None
-    step = _step("fp16").on(system)
-    one = step_sensitivity(step, "gpu-only", None, parameters(system, ["gpu.fp16_vector_ratio"])).effects[0]
+    """Streams get the least of what refresh leaves and of the GPU's own share: where both are equal, only losses count."""
+    system = pm.load_system("gtx1080ti-bankgroup-pim")
+    step = _step().on(system)
+    one = step_sensitivity(step, "gpu-only", None, parameters(system, ["gpu.stream_share"])).effects[0]
+    assert not one.kink  # 0.71 of the peak; refresh leaves more
+    left = 1 - system.memory.timing.tRFC / system.memory.timing.tREFI
+    assert left > 0.8
+    system = replace(system, {"gpu.stream_share": left})
+    step = _step().on(system)
+    one = step_sensitivity(step, "gpu-only", None, parameters(system, ["gpu.stream_share"])).effects[0]
     assert one.kink
-    assert one.time.left == 0
-    assert one.time.right is not None
-    assert -1 < one.time.right < -0.1
+    assert one.time.right == 0
+    assert one.time.left is not None
+    assert -1 < one.time.left < -0.1
 
 
 def test_a_stated_bandwidth_goes_when_the_memory_changes() -> None:

@@ -45,10 +45,11 @@ def test_a_line_is_up_to_three_kernels(tmp_path: Path) -> None:
 
 
 def test_optional_columns(tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD + ",4,nhwc,x", GOOD + ",,,", header=HEADER + ",groups,layout,anything")
+    path = write(tmp_path, GOOD + ",4,nhwc,x,T4", GOOD + ",,,,", header=HEADER + ",groups,layout,anything,gpu")
     table = read_kernels(path)
     assert [one.shape.groups for one in table.rows] == [4, 4, 4, 1, 1, 1]
     assert [one.channels_last for one in table.rows] == [True] * 3 + [False] * 3
+    assert [one.gpu for one in table.rows] == ["T4"] * 3 + [""] * 3
 
 
 def test_spreadsheets_mark_their_files(tmp_path: Path) -> None:
@@ -172,6 +173,13 @@ def test_bad_throughput_lines(line: str, words: str, tmp_path: Path) -> None:
     assert ":3: " in sentence
     assert words in sentence
     assert [one.precision for one in table.rows] == ["fp16"]
+
+
+def test_what_was_timed(tmp_path: Path) -> None:
+    lines = [f"resnet50,64,fp32,v100,300{part}" for part in (",", ",step", ",Forward+Backward", ",forward")]
+    table = read_throughput(write(tmp_path, *lines, header=THROUGHPUT + ",part"))
+    assert [one.updates for one in table.rows] == [True, True, False]
+    assert table.skipped[0].endswith("part is 'forward'; allowed: step, forward+backward; line skipped")
 
 
 def test_unknown_networks_gpus_and_layers_are_named_and_skipped(tmp_path: Path) -> None:
