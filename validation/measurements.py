@@ -214,6 +214,8 @@ def _throughput_line(_: int, cells: dict[str, str]) -> Iterable[Throughput]:
     if part not in _PARTS:
         raise _BadCellError(f"part is '{part}'; allowed: {', '.join(_PARTS)}")
     return [
-        Throughput(cells["network"].strip(), _count(cells, "batch", 1), _precision(cells), cells["gpu"].strip(),
-                   _number(cells, "images_per_s", least=0, above=True), cells.get("framework", "") or "", part == _PARTS[0])
+        Throughput(
+            cells["network"].strip(), _count(cells, "batch", 1), _precision(cells), cells["gpu"].strip(),
+            _number(cells, "images_per_s", least=0, above=True), cells.get("framework", "") or "", part == _PARTS[0],
+        )
     ]  # fmt: skip

@@ -305,7 +305,7 @@ def _kernels(
 
 
 def _winograd_shape(work: Products, edge: int) -> tuple[Floats, Floats, Floats]:
-    """Patches, input and output channels of a group of the CONV that a task is; data gradients: from K to C channels."""
+    """Patches, and channels per group in and out, of the CONV that a task is; a data gradient is one from K to C."""
     data = work.phase == 1
     height, width = (np.where(data, work.column(a), work.column(b)) for a, b in (("h", "p"), ("w", "q")))
     patches = work.column("n") * np.ceil(height / edge) * np.ceil(width / edge)

@@ -141,9 +141,9 @@ def _undominated(columns: dict[str, NDArray[Any]], fits: NDArray[np.bool_]) -> I
 class Rates:
     """Rates of N GPUs, numbers or arrays of shape (N,).
 
-    clock [Hz], tensor_peak : of the tensor cores on the menu's numbers [FLOP/s], endless where there are none; bandwidth : DRAM bandwidth that
-    kernels get, `dram_efficiency` in it [B/s]; l2_bandwidth [B/s]; launch : time of one launch, `launch_factor` in it
-    [s]
+    clock [Hz], tensor_peak : of the tensor cores on the menu's numbers [FLOP/s], endless where there are none;
+    bandwidth : DRAM bandwidth that kernels get, `dram_efficiency` in it [B/s]; l2_bandwidth [B/s]; launch : time of one
+    launch, `launch_factor` in it [s]
     """
 
     clock: Any

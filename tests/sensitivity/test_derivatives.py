@@ -167,7 +167,7 @@ def test_whole_numbers_are_evaluated_one_step_away() -> None:
 
 
 def test_at_a_kink_both_sides_are_given() -> None:
-    """Streams get the least of what refresh leaves and of the GPU's own share: where both are equal, only losses count."""
+    """Streams get the less of what refresh leaves and the GPU's own share: where both are equal, only losses count."""
     system = pm.load_system("gtx1080ti-bankgroup-pim")
     step = _step().on(system)
     one = step_sensitivity(step, "gpu-only", None, parameters(system, ["gpu.stream_share"])).effects[0]
