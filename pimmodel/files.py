@@ -69,11 +69,17 @@ def read_fields(path: str | os.PathLike[str], known: Collection[str], needed: Co
 def whole_file(path: Path) -> Iterator[Path]:
     """A draft beside a file, of the same ending, that takes its place when the block ends; after an error it is gone.
 
+    A link stays: the file that it leads to is written. What is no file, such as /dev/null, is written to as it is.
+
     Raises
     ------
     PimModelError : the draft cannot be made or written, or cannot take the file's place; names the file.
     """
     with writing(path):
+        path = Path(os.path.realpath(path))
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            yield path
+            return
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False
         ) as file:
@@ -110,7 +116,9 @@ def check_writable(path: Path) -> None:
     with writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+        if path.exists() and not path.is_file():
+            return  # a device, or a pipe
+        with tempfile.NamedTemporaryFile(dir=Path(os.path.realpath(path)).parent, prefix=f".{path.name}."):
             pass
 
 
