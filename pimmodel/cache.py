@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from pimmodel.errors import PimModelError
 from pimmodel.files import whole_file
 
 
@@ -49,7 +50,7 @@ def write(name: str, text: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / name) as draft:
             draft.write_text(text, encoding="utf-8")
-    except OSError:
+    except (OSError, PimModelError):
         return
 
 

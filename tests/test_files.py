@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pimmodel import cache
 from pimmodel.errors import DescriptionError, PimModelError
 from pimmodel.files import check_writable, read_fields, read_text, whole_file
 
@@ -14,9 +15,8 @@ from pimmodel.files import check_writable, read_fields, read_text, whole_file
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "figures.csv"
     path.write_text("before")
-    with pytest.raises(RuntimeError), whole_file(path) as draft:
-        draft.write_text("half")
-        raise RuntimeError
+    with pytest.raises(UnicodeEncodeError), whole_file(path) as draft:
+        draft.write_text("half \ud800", encoding="utf-8")
     assert path.read_text() == "before"
     with whole_file(path) as draft:
         assert draft.suffix == ".csv"
@@ -57,7 +57,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     [
         (b"\xff\xfe\x00", "not a text file"),
         (b"a: [", "not YAML"),
-        (b"[" * 3_000, "not YAML"),
+        (b"[" * 1_200, "not YAML"),
         (b"- a", "field '(whole file)' is 'list'; allowed: a mapping with a, b"),
         (b"a: 1\nc: 2", "field 'c' is 2; allowed: only a, b"),
         (b"b: 1", "field 'a' is None; allowed: a value; the field is missing"),
@@ -86,3 +86,13 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         file.truncate(2**24 + 1)  # 16 MiB and a byte, sparse
     with pytest.raises(PimModelError, match="too large; allowed: at most 16777216 bytes"):
         read_text(path)
+
+
+def test_a_cache_that_cannot_be_written_is_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "entry").mkdir()  # in the place of a file
+    monkeypatch.setenv("PIMMODEL_CACHE", str(tmp_path))
+    cache.write("entry", "text")
+    assert cache.read("entry") is None
+    monkeypatch.setenv("PIMMODEL_CACHE", os.devnull)
+    cache.write("entry", "text")
+    assert cache.read("entry") is None
