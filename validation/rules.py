@@ -33,7 +33,6 @@ COLUMNS: Kinds = HOST_COLUMNS | PIM_COLUMNS
 READS: Kinds = frozenset({t.RD, t.PIM_RD})
 WRITES: Kinds = frozenset({t.WR, t.PIM_WR})
 ACTIVATES: Kinds = frozenset({t.ACT, t.PIM_ACT, t.PIM_ACT_ALL})
-SINGLE_ACTIVATES: Kinds = frozenset({t.ACT, t.PIM_ACT})
 ALL_BANK_ACTIVATE: Kinds = frozenset({t.PIM_ACT_ALL})
 PRECHARGES: Kinds = frozenset({t.PRE, t.PREA, t.PIM_PRE})
 REFRESH: Kinds = frozenset({t.REF})

@@ -210,25 +210,20 @@ def host_column(s, clock, b, write):
     channel, p, bank = s.channel, s.parameters, s.banks[b]
     group = s.groups[bank.group]
     bank.served += 1
+    next_rd, next_wr = clock + (p.write_to_read_same_group if write else p.tCCD_L), clock + p.tCCD_L
+    group.next_rd = max(group.next_rd, next_rd)
+    group.next_wr = max(group.next_wr, next_wr)
+    group.own_next_rd = max(group.own_next_rd, next_rd)
+    group.own_next_wr = max(group.own_next_wr, next_wr)
+    group.pim_next_rd = max(group.pim_next_rd, next_rd)
+    group.pim_next_wr = max(group.pim_next_wr, next_wr)
     if write:
         channel.next_wr = max(channel.next_wr, clock + p.tCCD_S)
         channel.next_rd = max(channel.next_rd, clock + p.write_to_read_other_group)
-        group.next_rd = max(group.next_rd, clock + p.write_to_read_same_group)
-        group.next_wr = max(group.next_wr, clock + p.tCCD_L)
-        group.own_next_rd = max(group.own_next_rd, clock + p.write_to_read_same_group)
-        group.own_next_wr = max(group.own_next_wr, clock + p.tCCD_L)
-        group.pim_next_rd = max(group.pim_next_rd, clock + p.write_to_read_same_group)
-        group.pim_next_wr = max(group.pim_next_wr, clock + p.tCCD_L)
         bank.next_pre = max(bank.next_pre, clock + p.write_to_precharge)
         return clock + p.CWL + p.tBL
     channel.next_rd = max(channel.next_rd, clock + p.tCCD_S)
     channel.next_wr = max(channel.next_wr, clock + max(p.read_to_write, p.tCCD_S))
-    group.next_rd = max(group.next_rd, clock + p.tCCD_L)
-    group.next_wr = max(group.next_wr, clock + p.tCCD_L)
-    group.own_next_rd = max(group.own_next_rd, clock + p.tCCD_L)
-    group.own_next_wr = max(group.own_next_wr, clock + p.tCCD_L)
-    group.pim_next_rd = max(group.pim_next_rd, clock + p.tCCD_L)
-    group.pim_next_wr = max(group.pim_next_wr, clock + p.tCCD_L)
     bank.next_pre = max(bank.next_pre, clock + p.tRTP)
     return clock + p.CL + p.tBL
 

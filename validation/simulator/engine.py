@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pimmodel.validation import trace as cmd
 
-from . import commands, host, ownership, pim, state
+from . import commands, host, ownership, pim, source, state
 from .jit import compiled
 
 TRACE_RESERVE = 16  # most entries that one clock can add
@@ -38,7 +38,7 @@ def advance(states, until):
         if p.skip:
             following = min(until, next_clock(s, clock))
             if following > clock + 1:
-                host.pass_idle(s, following - clock - 1)
+                source.pass_idle(s, following - clock - 1)
         count_owner(s, following - clock)
         channel.clock = following
 
@@ -54,13 +54,13 @@ def visit(s, clock):
         ownership.proceed(s, clock)
     if channel.phase == state.NORMAL:
         issue(s, clock)
-    host.generate(s, clock)
+    source.generate(s, clock)
 
 
 @compiled
 def start(states):
     """Place the sub-streams of the host; once, before the first `advance`."""
-    host.start_source(states[0])
+    source.start(states[0])
 
 
 @compiled
@@ -82,7 +82,7 @@ def all_done(s):
         return False
     if p.source == state.LIST:
         return channel.list_next == channel.list_loaded and not channel.list_more
-    return p.source == state.NO_HOST or host.exhausted(s)
+    return p.source == state.NO_HOST or source.exhausted(s)
 
 
 @compiled
@@ -213,7 +213,7 @@ def refresh_step_at(s, b):
 def next_clock(s, clock):
     """First clock after `clock` at which anything can happen."""
     channel = s.channel
-    following = min(ownership.next_step(s, clock), host.next_arrival(s, clock))
+    following = min(ownership.next_step(s, clock), source.next_arrival(s, clock))
     if channel.phase == state.NORMAL and following > clock + 1:
         if channel.blocked_bank >= 0:
             following = min(following, refresh_step_at(s, channel.blocked_bank))

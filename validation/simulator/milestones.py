@@ -5,7 +5,7 @@ The clocks themselves are those of `engine`; this loop only decides when to stop
 
 from __future__ import annotations
 
-from . import engine, host, state
+from . import engine, source, state
 from .jit import compiled
 
 EXTRA_BITS = 20
@@ -38,7 +38,7 @@ def advance_to(states, until, requests, credit, born, steps, extra):
         if p.skip:
             following = min(until, engine.next_clock(s, clock), credit_at(s, clock, requests, credit))
             if following > clock + 1:
-                host.pass_idle(s, following - clock - 1)
+                source.pass_idle(s, following - clock - 1)
         engine.count_owner(s, following - clock)
         channel.clock = following
 
@@ -73,6 +73,6 @@ def served(s, born):
 def credit_at(s, clock, requests, credit):
     """Clock at which the credit for the next request comes to `credit`, if the host generates on."""
     channel, p = s.channel, s.parameters
-    if channel.generated != requests or p.credit == 0 or host.exhausted(s) or host.stalled(s):
+    if channel.generated != requests or p.credit == 0 or source.exhausted(s) or source.stalled(s):
         return state.NEVER
     return clock + max(1, -(-(credit - channel.credit) // p.credit))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pimmodel.validation import trace as cmd
 
-from . import commands, host, pim, state
+from . import commands, pim, source, state
 from .jit import compiled
 
 
@@ -17,12 +17,12 @@ def wanted_owner(s, clock):
     if channel.owner == cmd.HOST:
         if not pim.has_work(s):
             return cmd.HOST
-        if host.exhausted(s):  # a finite run flushes the host's last requests before the PIM goes on alone
+        if source.exhausted(s):  # a finite run flushes the host's last requests before the PIM goes on alone
             return cmd.PIM if channel.queued == 0 else cmd.HOST
         return cmd.PIM if host_turn_over(channel, p, clock) else cmd.HOST
     if channel.queued == 0:
         return cmd.PIM
-    if not pim.has_work(s) or host.exhausted(s):
+    if not pim.has_work(s) or source.exhausted(s):
         return cmd.HOST
     return cmd.HOST if pim_turn_over(channel, p, clock) else cmd.PIM
 
