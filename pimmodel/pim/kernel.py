@@ -20,6 +20,7 @@ from functools import lru_cache
 from pimmodel import cache
 from pimmodel.dram.refresh import refresh_availability
 from pimmodel.hardware.memory import MemoryTiming, Organisation
+from pimmodel.pim import events
 from pimmodel.pim.order import rows_of
 from pimmodel.pim.recurrence import Recurrence
 from pimmodel.scenario import PimKernel
@@ -101,7 +102,7 @@ def _cache_entry(
     timing: MemoryTiming, organisation: Organisation, kernel: PimKernel, refresh: str, first_bank: int
 ) -> str:
     """Name of a speed in the on-disk cache: of all that it depends on, the code included."""
-    modules = (__name__, Recurrence.__module__, rows_of.__module__)
+    modules = (__name__, Recurrence.__module__, events.__name__, rows_of.__module__)
     code = "".join(inspect.getsource(sys.modules[name]) for name in modules)
     facts = [part.model_dump_json() for part in (timing, organisation, kernel)]
     return f"kernel-speed-{cache.hash_text('|'.join([code, *facts, refresh, str(first_bank)])):016x}.txt"

@@ -2,8 +2,9 @@ r"""When a kernel's column steps happen: a max-plus recurrence over its segments
 
 A *segment* is a batch of columns of one operand. Its first step waits for the previous segment and for its row; a row
 is opened in all units, one activate slot each; a bank is closed when its last column and its last activate allow. Each
-of these is a maximum of sums, written below as one formula each; together they are the event times of a timed event
-graph, whose cycle time is the kernel's period. There is one evaluation per segment and per activate, none per clock.
+of these is a maximum of sums, one formula each in `pimmodel.pim.events`; together they are the event times of a timed
+event graph, whose cycle time is the kernel's period. There is one evaluation per segment and per activate, none per
+clock.
 
 Refresh enters as further terms. A per-bank refresh that is due takes its bank from the kernel at once: the columns wait
 (all units work in lockstep), the bank is closed, away for tRFCpb, and opened again by an activate of its own, while the
@@ -22,8 +23,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from pimmodel.formula import formula, sp
 from pimmodel.hardware.memory import MemoryTiming, Organisation
+from pimmodel.pim.events import activate_clock, closable, column_start, refresh_clock
 from pimmodel.pim.order import Row, batches_of, rows_of, unit_banks
 from pimmodel.scenario import PimKernel
 
@@ -32,52 +33,6 @@ _ALL = -1  # "unit" of a command to all units
 # Refreshes followed at most, where the orbit does not close before (half of the random kernels of the documented domain
 # close it within 100).
 MOST_PER_BANK, MOST_ALL_BANK = 1280, 80
-
-
-@formula
-def column_start(clear: Any, opened: Any, tRCD: Any) -> Any:
-    r"""Clock of a segment's first column step: :math:`t = \max(t_{clear},\ t_{open} + t_{RCD})`.
-
-    Symbols: t_clear clock at which the previous step allows one in this direction, t_open activate of the row in the
-    unit that is opened last, tRCD [clock]. Returns [clock]. Validity: any. Known error: exact.
-    Source: JESD235C, lockstep.
-    """
-    return sp.Max(clear, opened + tRCD)
-
-
-@formula
-def closable(opened: Any, tRAS: Any, last: Any, tail: Any) -> Any:
-    r"""Clock from which a bank may be precharged: :math:`t = \max(t_{open} + t_{RAS},\ t_{last} + t_{tail})`.
-
-    Symbols: t_open its last activate, tRAS, t_last its last column, t_tail [clock]. Returns [clock].
-    Validity: any. Known error: exact. Source: JESD235C.
-    """
-    return sp.Max(opened + tRAS, last + tail)
-
-
-@formula
-def activate_clock(
-    ready: Any, before: Any, tRC: Any, previous: Any, tRRD_S: Any, in_group: Any, tRRD_L: Any, fourth: Any, tFAW: Any
-) -> Any:
-    r"""Clock of an activate.
-
-    .. math:: t = \max(t_{ready},\ t_{bank} + t_{RC},\ t_{-1} + t_{RRD\_S},\ t_{group} + t_{RRD\_L},\ t_{-4} + t_{FAW})
-
-    Symbols: t_ready bank closed for tRP and not in refresh, t_bank its previous activate, t_-1, t_-4 the last and the
-    fourth last activate of the channel, t_group the last in the group [clock], tRC, tRRD_S, tRRD_L, tFAW [clock].
-    Returns [clock]. Validity: any. Known error: exact but for the command bus. Source: JESD235C.
-    """
-    return sp.Max(ready, before + tRC, previous + tRRD_S, in_group + tRRD_L, fourth + tFAW)
-
-
-@formula
-def refresh_clock(due: Any, closed: Any, before: Any, tRC: Any, previous: Any, tRREFD: Any) -> Any:
-    r"""Clock of a per-bank refresh: :math:`t = \max(t_{due},\ t_{closed},\ t_{bank} + t_{RC},\ t_{-1} + t_{RREFD})`.
-
-    Symbols: t_due, t_closed bank closed for tRP, t_bank its last activate, t_-1 the previous refresh [clock], tRC,
-    tRREFD [clock]. Returns [clock]. Validity: any. Known error: exact but for the command bus. Source: JESD235C.
-    """
-    return sp.Max(due, closed, before + tRC, previous + tRREFD)
 
 
 @dataclass(frozen=True)
@@ -189,7 +144,8 @@ class Recurrence:
         self.clear = [0, 0]  # next step's clock, read and write
         self.moment = _Moment()
         self.refreshed = self.refresh_precharge = _LONG_AGO  # the last refresh, and the precharge for it
-        self.step_formulas = (column_start.scalar, closable.scalar, activate_clock.scalar, refresh_clock.scalar)
+        self.column_start, self.closable = column_start.scalar, closable.scalar
+        self.activate_clock, self.refresh_clock = activate_clock.scalar, refresh_clock.scalar
 
     def _closed_bank(self) -> _Bank:
         never = [_LONG_AGO] * self.units
@@ -235,12 +191,11 @@ class Recurrence:
 
     def _segment(self, row: Row, following: Row, i: int, write: int, batch: int, final: bool) -> None:
         """The columns of one segment, and the refreshes that are due before its end."""
-        column, _, _, _ = self.step_formulas
         cadence, left = self.apart[write][write], batch
         while left:
             self._open(row, following, i, final)
             bank = self.banks[row.banks[i]]
-            start = column(self.clear[write], bank.opened, self.tRCD[write])
+            start = self.column_start(self.clear[write], bank.opened, self.tRCD[write])
             due = self._due()
             end = start + (left - 1) * cadence
             done = left if due > end else max(0, math.ceil((due - start) / cadence))
@@ -291,8 +246,7 @@ class Recurrence:
         self._plan(acts)
 
     def _closable(self, bank: _Bank) -> int:
-        _, close, _, _ = self.step_formulas
-        return int(close(bank.opened, self.timing.tRAS, bank.last, 0))
+        return int(self.closable(bank.opened, self.timing.tRAS, bank.last, 0))
 
     def _issue_before(self, clock: int) -> None:
         """Planned activates before `clock` are history."""
@@ -305,7 +259,6 @@ class Recurrence:
 
     def _plan(self, acts: list[tuple[int, int]]) -> None:
         """Give the activates their slots: the earliest possible first, of equal ones that which is wanted first."""
-        _, _, activate, _ = self.step_formulas
         timing, slots = self.timing, self.slots
         recent, groups, made = list(slots.recent), list(slots.groups), []
         acts = sorted(acts, key=lambda act: self.order.index(act[0]))
@@ -317,12 +270,15 @@ class Recurrence:
             for j, u in acts:
                 bank = self.banks[j]
                 if u == _ALL:
-                    at = activate(max(bank.ready, *bank.refreshed), max(bank.before), timing.tRC, recent[3],
-                                  timing.tRRD_L, _LONG_AGO, 0, recent[0], timing.tFAW)  # fmt: skip
+                    at = self.activate_clock(
+                        max(bank.ready, *bank.refreshed), max(bank.before), timing.tRC, recent[3], timing.tRRD_L,
+                        _LONG_AGO, 0, recent[0], timing.tFAW,
+                    )  # fmt: skip
                 else:
-                    at = activate(max(bank.ready, bank.refreshed[u]), bank.before[u], timing.tRC, recent[3],
-                                  timing.tRRD_S, groups[self.groups[u][j]], timing.tRRD_L, recent[0],
-                                  timing.tFAW)  # fmt: skip
+                    at = self.activate_clock(
+                        max(bank.ready, bank.refreshed[u]), bank.before[u], timing.tRC, recent[3], timing.tRRD_S,
+                        groups[self.groups[u][j]], timing.tRRD_L, recent[0], timing.tFAW,
+                    )  # fmt: skip
                 if hold[0] <= at < hold[1]:
                     at = hold[1]
                 at += at == self.refresh_precharge
@@ -361,7 +317,6 @@ class Recurrence:
     def _refresh_bank(self, due: int) -> None:
         """Close the bank whose turn it is, refresh it, and if its row is still wanted open it again."""
         timing = self.timing
-        _, close, _, refresh = self.step_formulas
         place = self.refresh_order[self.moment.refreshes % self.all_banks]
         if place is None:
             self.refreshed = max(due, self.refreshed + timing.tRREFD)
@@ -374,12 +329,12 @@ class Recurrence:
             closed, activate = max(bank.ready, away), bank.before[u]
         elif coming:  # the row before is still open
             activate = bank.before[u]
-            closed = max(due, close(activate, timing.tRAS, bank.last_before, 0)) + timing.tRP
+            closed = max(due, self.closable(activate, timing.tRAS, bank.last_before, 0)) + timing.tRP
         elif bank.label is None or away > activate:  # closed
             closed = away
         else:
-            closed = max(due, close(activate, timing.tRAS, bank.last, 0)) + timing.tRP
-        at = int(refresh(due, closed, activate, timing.tRC, self.refreshed, timing.tRREFD))
+            closed = max(due, self.closable(activate, timing.tRAS, bank.last, 0)) + timing.tRP
+        at = int(self.refresh_clock(due, closed, activate, timing.tRC, self.refreshed, timing.tRREFD))
         self.refresh_precharge = at - timing.tRP if at > due else _LONG_AGO
         for k in {k for k, _ in planned}:  # the command bus is taken
             other = self.banks[k]
@@ -398,15 +353,14 @@ class Recurrence:
         """Precharge all banks as soon as their open rows allow, refresh, start with closed banks."""
         timing, at = self.timing, due
         coming = {j for _, j, _ in self.slots.planned}
-        _, close, _, _ = self.step_formulas
         for j, bank in enumerate(self.banks):
             if bank.label is None:
                 continue
             issued = max((clock for clock in bank.activates if clock < due), default=_LONG_AGO)
             if j not in coming or issued >= bank.ready:
-                at = max(at, close(issued, timing.tRAS, bank.last, 0))
+                at = max(at, self.closable(issued, timing.tRAS, bank.last, 0))
             elif bank.precharge >= due:  # the row before is still open
-                at = max(at, close(max(bank.before), timing.tRAS, bank.last_before, 0))
+                at = max(at, self.closable(max(bank.before), timing.tRAS, bank.last_before, 0))
         self.banks = [self._closed_bank() for _ in self.banks]
         self.slots = _Slots([_LONG_AGO] * 4, [_LONG_AGO] * len(self.slots.groups))
         self.moment.clock = at + timing.tRP + timing.tRFC

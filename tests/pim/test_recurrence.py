@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pimmodel.hardware.load import load_memory
 from pimmodel.hardware.memory import Memory
+from pimmodel.pim.events import activate_clock, closable, column_start, refresh_clock
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.pim.order import batches_of, rows_of, unit_banks
-from pimmodel.pim.recurrence import activate_clock, closable, column_start, refresh_clock
 from pimmodel.scenario import PimKernel, PimOperand, PimPass
 
 MEMORY = load_memory("hbm2-ramulator")
