@@ -19,8 +19,8 @@ from pimmodel.scenario import PimKernel, Scenario
 
 from . import rules, turns
 from . import trace as t
-from .commands import Command, Violation, read_commands
 from .refresh_rules import Refresh, check_refresh
+from .trace_commands import Command, Violation, read_commands
 
 Trace = npt.NDArray[np.void]
 

@@ -8,7 +8,7 @@ from pimmodel.hardware.memory import MemoryTiming, Organisation
 from pimmodel.scenario import Scenario
 
 from . import trace as t
-from .commands import Command, Violation
+from .trace_commands import Command, Violation
 
 MOST_POSTPONED = 8  # intervals tREFI
 TURNS = ("exclusive", "watermark", "bypass-cap", "time-slice", "host-first", "pim-first")

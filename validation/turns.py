@@ -15,8 +15,8 @@ from pimmodel.scenario import PimKernel, PimPass, Scenario
 
 from . import rules
 from . import trace as t
-from .commands import Command, Violation
 from .refresh_rules import TURNS
+from .trace_commands import Command, Violation
 
 
 def check_turns(commands: list[Command], scenario: Scenario, first_owner: int) -> list[Violation]:

@@ -1,4 +1,4 @@
-"""Clocks of the events of a PIM kernel's banks, each a maximum of sums: column steps, precharges, activates, refreshes."""
+"""Clocks of the events of a PIM kernel's banks, each a maximum of sums: steps, precharges, activates, refreshes."""
 
 from __future__ import annotations
 

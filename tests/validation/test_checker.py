@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pimmodel.validation import trace as t
 from pimmodel.validation.checker import check, check_channel
-from pimmodel.validation.commands import TraceError
+from pimmodel.validation.trace_commands import TraceError
 from trace_lines import (
     ORGANISATION,
     PIM_ROW,
