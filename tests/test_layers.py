@@ -115,5 +115,5 @@ def test_simulator_and_checker_share_no_formula(module: str) -> None:
 
 
 def test_checker_shares_nothing_with_the_simulator() -> None:
-    for module in ("checker", "commands", "rules", "turns", "refresh_rules", "trace"):
+    for module in ("checker", "trace_commands", "rules", "turns", "refresh_rules", "trace"):
         assert not [one for one in _imports(f"pimmodel.validation.{module}") if "simulator" in one]

@@ -1,4 +1,4 @@
-"""The host: where its requests come from, its queue, and FR-FCFS scheduling; the rules are in `pimmodel.scenario`."""
+"""The host's queue and its FR-FCFS scheduling; the rules are in `pimmodel.scenario`."""
 
 from __future__ import annotations
 

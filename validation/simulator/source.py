@@ -1,4 +1,4 @@
-"""Where the host's requests come from: reference stream, closed loop or list (DESIGN.md section 8, details 4 and 5)."""
+"""Where the host's requests come from: reference stream, closed loop or list; the rules are in `pimmodel.scenario`."""
 
 from __future__ import annotations
 
