@@ -9,6 +9,7 @@ from pimmodel.validation import trace as cmd
 from pimmodel.validation.simulator import kernel_alone, kernel_time, replay, run_pair, simulate
 from simulator_cases import BANKS, HBM2, kernel, scenario
 
+from pimmodel.errors import PimModelError
 from pimmodel.scenario import Policy
 
 
@@ -166,3 +167,18 @@ def test_a_step_of_half_the_units_does_half_the_work():
     # opened by 8 activates 4 apart, the first step comes tRCD 14 after the last of them: 28 + 14 + 32 x 4.
     one = scenario(Policy(kind="partitioned"), pim=kernel("r", units=16), rate=0.001)
     assert run_pair(one, 0, 16).pim_clocks == 170
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ((-1, 0, 0, 0, 0, 0), "request 1: arrival is -1; allowed: 0 or more"),
+        ((0, 2, 0, 0, 0, 0), "request 1: write is 2; allowed: 0 to 1"),
+        ((0, 0, 4, 0, 0, 0), "request 1: bank group is 4; allowed: 0 to 3"),
+        ((0, 0, 0, -1, 0, 0), "request 1: bank is -1; allowed: 0 to 3"),
+        ((0, 0, 0, 0, -1, 0), "request 1: row is -1; allowed: 0 or more"),
+    ],
+)
+def test_requests_that_cannot_be_are_named(request_, message):
+    with pytest.raises(PimModelError, match=message):
+        replay(HBM2, BANKS, [(0, 0, 0, 0, 0, 0), request_])

@@ -116,12 +116,16 @@ def _as_records(requests: Sequence[Request] | np.ndarray, organisation: Organisa
     """Requests as records of the engine."""
     table = np.asarray(requests, dtype=np.int64).reshape(-1, 6)
     arrival, write, group, bank, row, column = table.T
-    if len(table) and (
-        min(group.min(), bank.min(), row.min(), arrival.min()) < 0
-        or group.max() >= organisation.bank_groups
-        or bank.max() >= organisation.banks_per_group
-    ):
-        raise PimModelError("a request names a bank group or bank that the organisation does not have")
+    limits = {
+        "arrival": (arrival, None), "write": (write, 2), "bank group": (group, organisation.bank_groups),
+        "bank": (bank, organisation.banks_per_group), "row": (row, None), "column": (column, None),
+    }  # fmt: skip
+    for name, (values, most) in limits.items():
+        wrong = (values < 0) | (most is not None and values >= most)
+        if wrong.any():
+            allowed = "0 or more" if most is None else f"0 to {most - 1}"
+            number = int(wrong.argmax())
+            raise PimModelError(f"request {number}: {name} is {values[number]}; allowed: {allowed}")
     if np.any(np.diff(arrival) < 0):
         raise PimModelError("requests must come in the order of their arrival")
     records = np.zeros(len(table), state.REQUEST)
