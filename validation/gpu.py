@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,22 +217,11 @@ def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]
 
     V100s together, then by precision; other GPUs one by one.
     """
+    steps, unknown = step_times(table)
     errors: dict[tuple[str, str], list[float]] = {}
-    unknown = []
-    for one in table.rows:
-        try:
-            network = load_network(_network_name(one.network), one.batch)
-            system = system_of(_gpu_name(one.gpu))
-        except UnknownNameError as error:
-            unknown.append(f"{data}: {one.network} on {one.gpu}: {error}; row skipped")
-            continue
-        precision: Precision = one.precision
-        fused = any(name in one.framework.lower() for name in _FUSING)
-        step = prepare(network, system, precision=precision, fuse_activation=fused)
-        time = sum(time for task, time in zip(step.tasks, step.host, strict=True)
-                   if one.updates or part_of(task.phase) != "update")  # fmt: skip
-        of = "" if system.gpu.name.startswith(FITTED_GPU) else f"{system.gpu.name} "
-        errors.setdefault((of, precision), []).append(abs(float(time) / (one.batch / one.images_per_second) - 1))
+    for one in steps:
+        of = "" if one.gpu.startswith(FITTED_GPU) else f"{one.gpu} "
+        errors.setdefault((of, one.precision), []).append(abs(one.modelled / one.measured - 1))
     rows = []
     for of in sorted({of for of, _ in errors}):
         parts = {precision: found for (whose, precision), found in sorted(errors.items()) if whose == of}
@@ -239,7 +229,34 @@ def step_rows(data: str, table: Table[Throughput]) -> tuple[list[Row], list[str]
         rows.append(Row.of(data, title, [error for found in parts.values() for error in found],
                            OTHER_TARGET if of else STEP_TARGET))  # fmt: skip
         rows += [Row.of(data, f"{title}, {precision}", found) for precision, found in parts.items()]
-    return rows, unknown
+    return rows, [f"{data}: {sentence}; row skipped" for sentence in unknown]
+
+
+class StepTime(NamedTuple):
+    """A training step on the GPU alone, measured and modelled [s]."""
+
+    gpu: str
+    precision: Precision
+    measured: float
+    modelled: float
+
+
+def step_times(table: Table[Throughput]) -> tuple[list[StepTime], list[str]]:
+    """Steps of a table, and why others are left out: rows that name an unknown network or GPU."""
+    found, unknown = [], []
+    for one in table.rows:
+        try:
+            network = load_network(_network_name(one.network), one.batch)
+            system = system_of(_gpu_name(one.gpu))
+        except UnknownNameError as error:
+            unknown.append(f"{one.network} on {one.gpu}: {error}")
+            continue
+        fused = any(name in one.framework.lower() for name in _FUSING)
+        step = prepare(network, system, precision=one.precision, fuse_activation=fused)
+        time = sum(time for task, time in zip(step.tasks, step.host, strict=True)
+                   if one.updates or part_of(task.phase) != "update")  # fmt: skip
+        found.append(StepTime(system.gpu.name, one.precision, one.batch / one.images_per_second, float(time)))
+    return found, unknown
 
 
 def _network_name(name: str) -> str:

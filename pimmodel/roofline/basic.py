@@ -17,7 +17,8 @@ def roofline_time(work: Any, peak: Any, traffic: Any, bandwidth: Any, kernels: A
     t_launch overhead of one kernel [s]. Returns [s].
 
     Validity: any task; it is a lower bound where peak, bandwidth and traffic are peaks and least traffic.
-    Known error: 31-47 % median on measured V100 CONV kernels when fitted with one scale (DESIGN.md section 5).
+    Known error: 31-47 % median on measured V100 CONV kernels when fitted with one scale
+    (`tests/validation/test_gpu_truth.py`).
     Source: Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009, doi 10.1145/1498765.1498785.
     """
     return sp.Max(work / peak, traffic / bandwidth) + kernels * launch

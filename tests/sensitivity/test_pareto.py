@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pimmodel.errors import PimModelError
 from pimmodel.sensitivity.pareto import pareto_front, undominated
-from pimmodel.sensitivity.uncertainty import CONCURRENT, HOST, speedup_interval, time_interval
 
 NAMES = ("a", "b", "c", "d")
 
@@ -31,17 +30,3 @@ def test_frame_and_nan() -> None:
         pareto_front(frame, ("time", "enrgy"))
     with pytest.raises(PimModelError, match="shapes"):
         pareto_front({"time": [1.0], "energy": [1.0, 2.0]}, ("time", "energy"))
-
-
-def test_a_common_host_factor_cancels() -> None:
-    """Both times in proportion to the host's: the speedup's interval is that of the simulator alone."""
-    times = np.array([0.1, 0.2])
-    found = speedup_interval(lambda f: f * times, lambda f: 1.5 * f * times, "exclusive", "gpu-only")
-    np.testing.assert_allclose(found.middle, 1.5 / CONCURRENT.median)
-    np.testing.assert_allclose(found.low, 1.5 / CONCURRENT.high)
-    np.testing.assert_allclose(found.high, 1.5 / CONCURRENT.low)
-
-
-def test_time_interval_of_the_host_alone() -> None:
-    found = time_interval(np.array([2.0]), "gpu-only")
-    np.testing.assert_allclose(found, [[2 * HOST.low], [2 * HOST.median], [2 * HOST.high]])

@@ -96,7 +96,7 @@ def test_targets_stand_beside_the_figures() -> None:
 
 
 def test_a_plain_roofline_is_far_worse() -> None:
-    """DESIGN.md, section 5: 31 to 47 % median with one fitted scale; the model must beat the best scale by far."""
+    """A roofline with one fitted scale is 31 to 47 % off (median); the model must beat the best scale by far."""
     import numpy as np
 
     system = system_of("v100")
