@@ -1,21 +1,11 @@
-"""What a host turn serves: the first batch of a fresh backlog, then the drain of the rest.
-
-A backlog built up in a PIM turn lies evenly on the sub-streams, and all rows are closed. The first row opened in each
-bank serves its share of it at the pace of activates or columns (`fresh_batch`); many turns are over by then
-(`first_columns`). The rest is drained at the service rate of the queue that is left (`DrainCurve`).
-"""
+"""How long a host turn drains what its first batch (`pimmodel.sharing.fresh`) has left: first passages of the queue."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pimmodel.dram.directions import rows_at_hand
-from pimmodel.dram.service import RowTimes, ServiceCurve
-from pimmodel.hardware.memory import MemoryTiming
-from pimmodel.scenario import Scenario
+from pimmodel.dram.service import ServiceCurve
 
 Floats = NDArray[np.float64]
 
@@ -73,61 +63,3 @@ class DrainCurve:
         assert amount is not None
         reached = np.interp(backlog, self.queued, above) + amount
         return np.asarray(np.interp(reached, above[::-1], self.queued[::-1]))
-
-
-@dataclass(frozen=True)
-class FreshBatch:
-    """What the first row opened in each bank serves of a fresh backlog; all arrays have the backlog's shape.
-
-    requests : in the batch [1], per_row : of them per row opened [1], change : clocks per request for changes of
-    direction [clock]
-    """
-
-    requests: Floats
-    per_row: Floats
-    change: Floats
-
-    def clocks(self, timing: MemoryTiming, count: Floats, *, columns: bool = True) -> Floats:
-        """Clocks from the first column to number `count` [1]: activates four by four, or (`columns`) the bus [clock].
-
-        `count` is broadcast against the batch.
-        """
-        opened = np.maximum(count - 1, 0) / self.per_row
-        rounds = np.floor(opened / 4)
-        activating = rounds * max(4 * timing.tRRD_S, timing.tFAW) + (opened - 4 * rounds) * timing.tRRD_S
-        bus = np.maximum(count - 1, 0) * timing.tCCD_S + count * self.change if columns else 0.0
-        return np.asarray(np.maximum(activating, bus))
-
-
-def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats) -> FreshBatch:
-    """The first batch of a backlog built up in a PIM turn: evenly on the sub-streams, B/S consecutive requests each.
-
-    `backlog` has any shape [1].
-    """
-    stream, banks = scenario.stream, scenario.organisation.banks
-    opened, wide, rows = rows_at_hand(stream, banks, backlog)
-    requests = backlog * np.minimum(1.0, opened / np.maximum(rows, 1e-9))
-    w = stream.write_share
-    visits = opened / wide
-    turns = (1 - w**visits - (1 - w) ** visits) * 2 * (times.turnaround - scenario.timing.tCCD_S)
-    return FreshBatch(requests, requests / np.maximum(opened, 1e-9), turns / np.maximum(requests, 1e-9))
-
-
-def first_columns(
-    scenario: Scenario, times: RowTimes, fresh: FreshBatch, wanted: Floats, full: NDArray[np.bool_], residual: float
-) -> tuple[Floats, Floats, Floats]:
-    """Columns of the fresh batch until the queue is `wanted` requests shorter [1], at most the batch: (columns [1],
-    their clocks [clock], requests that arrived meanwhile [1]), arrays of the batch's shape.
-
-    Behind a full window (`full`) nothing arrives before the first column's data are through, then one request per
-    request completed at most.
-    """
-    timing, rate = scenario.timing, scenario.stream.rate
-    count = np.minimum(wanted, fresh.requests)
-    for _ in range(4):
-        clocks = fresh.clocks(timing, count)
-        late = np.maximum(clocks - np.where(full, times.data, 0.0), 0)
-        behind = np.minimum(np.maximum(rate * late - residual, 0), count * late / np.maximum(clocks, 1e-9))
-        arrived = np.where(full, behind, rate * late)
-        count = np.minimum(wanted + arrived, fresh.requests)
-    return count, clocks, arrived

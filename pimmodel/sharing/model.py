@@ -68,9 +68,8 @@ def _turns(scenario: Scenario) -> Turns:
                           quota_pim=policy.quota_pim or math.inf)  # fmt: skip
     if policy.kind == "bypass-cap":
         cap = float(policy.bypass_cap or 1)
-        speed = kernel_speed(scenario.timing, scenario.organisation, scenario.kernel)
-        steps = math.ceil(cap / (policy.slowdown or 1.0))
-        return turn_rates(scenario, 0, 1, quota_host=cap, pim_clocks=speed.resume + steps / speed.rate)
+        return turn_rates(scenario, 0, 1, quota_host=cap, quota_pim=math.ceil(cap / (policy.slowdown or 1.0)),
+                          pim_must=True)  # fmt: skip
     if policy.kind == "time-slice":
         return turn_rates(scenario, 0, 1, host_clocks=float(policy.slice_host or 1),
                           pim_clocks=float(policy.slice_pim or 1), host_stays=True)  # fmt: skip

@@ -30,6 +30,7 @@ from pimmodel.scenario import PimKernel
 
 Floats = NDArray[np.float64]
 _POINTS, _SEGMENTS, _TURNS = 256, 6, 20  # table: lengths of turns, segments that the longest spans, turns of the orbit
+_QUOTA_TURNS = 64  # turns of a quota that are averaged over
 _GOLDEN = 0.6180339887498949
 
 
@@ -53,6 +54,12 @@ class Timetable:
     opening: float
     ramp: float
     background: float
+
+    @property
+    def behind(self) -> float:
+        """Mean wait for rows opened behind the steps [clock]: an activate lies back by less than tRAS for the share of
+        time that the opening of a row takes."""
+        return (self.ramp * self.t_ras + self.t_ras**2 / 2) / max(self.background, self.ramp + self.t_ras)
 
 
 @lru_cache(maxsize=512)
@@ -127,6 +134,7 @@ class StepTable:
             if i >= _TURNS // 4:  # the first turns lead to the orbit
                 steps, waits = steps + made, waits + wait
         turns = _TURNS - _TURNS // 4
+        self._table = table
         self._steps, self._waits, self._rate = steps / turns, waits / turns, count / table.period
         last = self.lengths > reach / 2
         self._ahead = float((self._steps[last] - self._rate * self.lengths[last]).mean())
@@ -136,6 +144,21 @@ class StepTable:
         """Mean steps of turns of `length` clocks after the first possible one, in the shape of `length` [1]."""
         beyond = length > self.lengths[-1]
         return np.where(beyond, self._rate * length + self._ahead, np.interp(length, self.lengths, self._steps))
+
+    def quota(self, count: int) -> tuple[float, float]:
+        """Mean clocks from the first step of a turn to the last of `count`, and the mean wait for the precharge one
+        clock after it, when every turn makes `count` steps."""
+        table, steps = self._table, len(self._table.clock)
+        first = np.arange(_QUOTA_TURNS) * count % steps
+        last = first + count - 1
+        turn_over = last // steps * table.period
+        at = last % steps
+        clocks = table.clock[at] + turn_over - table.clock[first]
+        since_open = np.minimum(table.clock[at] - table.segment[at], clocks) + table.opening
+        young = table.t_ras - since_open
+        if table.background:
+            young = np.full(_QUOTA_TURNS, table.behind)
+        return float(clocks.mean()), float(np.maximum(np.maximum(table.tail[at], young) - 1, 0).mean())
 
     def wait(self, length: Floats) -> Floats:
         """Mean clocks from the end of turns of `length` until all rows may be precharged, in its shape [clock]."""
@@ -160,8 +183,6 @@ def _turn(table: Timetable, twice: Floats, place: NDArray[np.int64], x: Floats) 
     opening = np.where(until_next < table.opening, table.t_ras - table.opening + until_next, opening)
     wait = np.where(table.switch[at] & (since_step > table.tail[at]), opening, open_row)
     if table.background:
-        # An activate lies back by less than tRAS for the share of time that the opening of a row takes.
-        behind = (table.ramp * table.t_ras + table.t_ras**2 / 2) / max(table.background, table.ramp + table.t_ras)
-        wait = np.maximum(table.tail[at] - since_step, behind)
+        wait = np.maximum(table.tail[at] - since_step, table.behind)
     wait = np.where(x < 0, table.t_ras - np.maximum(table.opening + x, 0), wait)
     return np.where(x < 0, 0, made + (whole * count).astype(np.int64)), wait

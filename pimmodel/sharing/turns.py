@@ -20,20 +20,23 @@ refreshes and turns fall into step. Known error: `pimmodel validate contention`.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pimmodel.dram.service import RowTimes, row_times, service_curve
+from pimmodel.dram.service import RowTimes, ServiceCurve, refreshed, row_times, service_curve
 from pimmodel.formula import formula, sp
 from pimmodel.pim.kernel import KernelSpeed, kernel_speed
 from pimmodel.scenario import Scenario
-from pimmodel.sharing.drain import DrainCurve, first_columns, fresh_batch
+from pimmodel.sharing.bank_refresh import BankRefresh
+from pimmodel.sharing.host_turn import HostSide, TurnLimits
 from pimmodel.sharing.steps import StepTable, timetable
 
 Floats = NDArray[np.float64]
+_MOST_AWAY = 0.5  # share of the banks that refresh may take from a host's first batch
 
 
 @formula
@@ -59,7 +62,7 @@ class Handover:
     """Clocks of the hand-overs; arrays have the shape of the scenario's rates.
 
     to_pim, to_host : from the condition to the new owner's clock: precharge wait, tRP, mode switch [clock]
-    host_wait : the precharge wait within to_pim [clock]
+    host_wait : the precharge wait within to_pim [clock]; written : of it what the last columns ask for [clock]
     resume : from there to the PIM's first column step [clock]
     ramp : from there until the host's service is what its backlog allows [clock]
     """
@@ -67,6 +70,7 @@ class Handover:
     to_pim: Floats
     to_host: float
     host_wait: Floats
+    written: Floats
     resume: float
     ramp: float
 
@@ -96,6 +100,7 @@ def handover(
         to_pim=host_wait + wait,
         to_host=wait,
         host_wait=host_wait,
+        written=written,
         resume=speed.resume - speed.saved,
         ramp=times.opening - timing.tRP,
     )
@@ -121,27 +126,26 @@ class Turns:
 class _Cycle:
     """A cycle of turns, found by going through it a few times; arrays of the shape of the thresholds.
 
-    start : queued when the host's turn ends [1]; residual : part of the interval then left until the next arrival [1]
     host, pim : clocks of each turn, its hand-over first [clock]; useful : of the PIM's after its first possible step
-    backlog, after, left : queued when the host begins, after its first batch, and when it ends [1]
-    first, served, rows : requests of the first batch and of the turn, rows opened by the first batch [1]
-    refresh_host, refresh_pim : clocks of refresh in the hand-over to the host, probability of one in that to the PIM
+    steps : column steps of the PIM's turn [1]; to_pim, to_host : clocks of the hand-overs [clock]
+    The others are of `pimmodel.sharing.host_turn.HostTurn`: `left` of its end, where the PIM begins, `residual` then.
     """
 
-    start: Floats
-    residual: Floats
     host: Floats
-    refresh_host: Floats
-    refresh_pim: Floats
-    last_opening: Floats  # clocks from the host's last activate of its first batch to the end of its turn
     pim: Floats
     useful: Floats
+    steps: Floats
+    to_pim: Floats
     to_host: Floats
-    backlog: Floats
-    after: Floats
-    first: Floats
     served: Floats
+    backlog: Floats
+    left: Floats
+    first: Floats
     rows: Floats
+    after: Floats
+    ends: Floats
+    last_opening: Floats
+    residual: Floats
 
 
 class _TurnModel:
@@ -151,20 +155,21 @@ class _TurnModel:
         timing, organisation, stream = scenario.timing, scenario.organisation, scenario.stream
         self.scenario, self.limits = scenario, limits
         self.room = min(scenario.queue.window, scenario.queue.capacity)
-        self.times = row_times(timing, stream)
+        self.times = times = row_times(timing, stream)
+        self.alone = self.speed = kernel_speed(timing, organisation, scenario.kernel)
         self.curve = service_curve(timing, organisation, stream, self.room)
-        self.speed = kernel_speed(
-            timing, organisation, scenario.kernel, "off" if scenario.refresh == "all-bank" else scenario.refresh
-        )
-        self.alone = kernel_speed(timing, organisation, scenario.kernel)
-        ending = self.curve.at(np.minimum(low + 1, self.room))
-        self.hand = handover(
-            scenario, self.speed, self.times, ending, ending * float(self.curve.activates_per_request[1])
-        )
+        self.bank_refresh: BankRefresh | None = None
+        if scenario.refresh == "per-bank":
+            self.speed = kernel_speed(timing, organisation, scenario.kernel, "per-bank")
+            self.bank_refresh = BankRefresh(scenario, self.alone, self.speed)
+            share = refreshed(timing, "per-bank", organisation.banks, times.opening + timing.tRAS)
+            self.curve = ServiceCurve(self.curve.rate * share, self.curve.activates_per_request)
+        ending = np.minimum(low + 1, self.room)
+        rows = np.interp(ending, np.arange(self.room + 1), self.curve.activates_per_request)
+        self.hand = handover(scenario, self.speed, times, self.curve.at(ending), self.curve.at(ending) * rows)
         self.low, self.goal = low, np.minimum(high, self.room)
-        self.rate = max(stream.rate, 1e-9)
-        self.mean_residual = 0.5 if stream.arrival == "even" else 1.0
-        self.drain = DrainCurve(self.curve, self.rate, scenario.queue.window, self.times.data, self.mean_residual)
+        self.host = HostSide(scenario, times, self.curve, low, limits)
+        self.rate = self.host.rate
         self.steps = StepTable(timetable(timing, organisation, scenario.kernel, self.alone), 1 / self.rate)
 
     def begin(self) -> _Cycle:
@@ -172,82 +177,106 @@ class _TurnModel:
         nothing = np.zeros_like(self.low)
         made = dict.fromkeys(_Cycle.__dataclass_fields__, nothing)
         made |= {
-            "start": np.minimum(self.low, self.room),
-            "residual": nothing + self.mean_residual,
+            "left": np.minimum(self.low, self.room),
+            "residual": nothing + self.host.residual,
             "last_opening": nothing + np.inf,
+            "host": nothing + self.hand.to_host,
         }
         return _Cycle(**made)
 
-    def pim_turn(self, cycle: _Cycle) -> None:
-        """Length of the PIM's turn, and of the hand-over to the host after it."""
+    def _quota(self, cycle: _Cycle) -> None:
+        """The quota of a PIM's turn, where it ends it sooner; a turn lasts until a host request is queued."""
+        limits, count = self.limits, int(self.limits.quota_pim)
+        plain, wait = self.steps.quota(count)
+        clocks = np.full_like(self.low, self.speed.resume + plain + 1)
+        if self.bank_refresh is not None:
+            clocks = self.bank_refresh.longer(self.steps, cycle.to_pim, count, clocks, self.speed.resume)
+        longer = np.maximum((1 - cycle.left) / self.rate - cycle.to_pim - clocks, 0)
+        least = cycle.to_pim + clocks + longer
+        ends = (least < cycle.pim) | limits.pim_must
+        made = count + longer * self.speed.rate
+        cycle.pim = np.where(ends, least, cycle.pim)
+        cycle.steps = np.where(ends, made, np.minimum(cycle.steps, count))
+        cycle.to_host = np.where(ends, self.hand.to_host + wait, cycle.to_host)
+
+    def pim_turn(self, cycle: _Cycle, refreshes: Floats | float = 0.0) -> None:
+        """The PIM's turn, with `refreshes` of all banks in the hand-over to it, and the hand-over after it."""
         timing, hand, limits = self.scenario.timing, self.hand, self.limits
         # Rows opened at the beginning of a short host turn still have their tRAS to wait for at its end.
         since = np.maximum(cycle.last_opening, self.times.activate_gap / 2)
-        least = hand.to_pim + np.maximum(0, timing.tRAS - since - hand.host_wait)
-        filling = {"goal": self.goal, "start": cycle.start, "rate": self.rate, "residual": cycle.residual}
+        young = hand.written + np.maximum(0, timing.tRAS - since - hand.written)
+        wait = cycle.ends * young + (1 - cycle.ends) * np.maximum(hand.host_wait, young)
+        cycle.to_pim = least = hand.to_pim - hand.host_wait + wait + refreshes * timing.tRFC
+        filling = {"goal": self.goal, "start": cycle.left, "rate": self.rate, "residual": cycle.residual}
         if np.isfinite(limits.pim_clocks):
-            cycle.pim = filled = np.maximum(least + limits.pim_clocks, (1 - cycle.start) / self.rate)
+            cycle.pim = filled = np.maximum(least + limits.pim_clocks, (1 - cycle.left) / self.rate)
         else:
-            pim = fill_turn(**filling, overhead=least + 1)
-            delayed = fill_turn(**filling, overhead=least + 1 + timing.tRFC)
-            pim = pim + cycle.refresh_pim * (delayed - pim)
-            cycle.pim = np.minimum(pim, least + hand.resume + limits.quota_pim / self.speed.rate)
-            filled = np.minimum(cycle.pim, fill_turn(**filling, overhead=0.0))
+            cycle.pim, filled = fill_turn(**filling, overhead=least + 1), fill_turn(**filling, overhead=0.0)
         cycle.useful = filled - least - self.speed.resume
-        cycle.to_host = hand.to_host + self.steps.wait(cycle.useful) + cycle.refresh_host
+        if self.bank_refresh is not None:
+            steps, wait = self.bank_refresh.turn(self.steps, cycle.to_pim, cycle.pim - cycle.to_pim, cycle.useful)
+        else:
+            steps, wait = self.steps.steps(cycle.useful), self.steps.wait(cycle.useful)
+        cycle.steps, cycle.to_host = steps, hand.to_host + wait
+        if np.isfinite(limits.quota_pim):
+            self._quota(cycle)
 
     def host_turn(self, cycle: _Cycle) -> None:
-        """What the host serves in its turn, how long that takes, and the level at which it ends."""
-        limits, ramp = self.limits, self.hand.ramp
-        arrived = cycle.start + self.rate * (cycle.pim + cycle.to_host + ramp) + self.mean_residual - cycle.residual
-        full = arrived >= self.scenario.queue.window
-        cycle.backlog = np.minimum(arrived, self.room)
-        floor = np.minimum(self.low, cycle.backlog)
-        fresh = fresh_batch(self.scenario, self.times, cycle.backlog)
-        wanted = np.minimum(cycle.backlog - floor, limits.quota_host)
-        first, clocks, joined = first_columns(self.scenario, self.times, fresh, wanted, full, self.mean_residual)
-        cycle.first = np.minimum(first, limits.quota_host)
-        cycle.after = np.minimum(cycle.backlog - cycle.first + joined, self.room)
-        left = floor
-        if limits.any:
-            by_clock = self.drain.level_after(cycle.after, clocks=np.maximum(limits.host_clocks - ramp - clocks, 0))
-            by_count = self.drain.level_after(cycle.after, requests=np.maximum(limits.quota_host - cycle.first, 0))
-            left = np.minimum(np.maximum(floor, np.maximum(by_clock, by_count)), cycle.after)
-        serving, served = self.drain.drain(cycle.after, left)
-        idle = np.zeros_like(left)
-        if limits.host_stays:
-            idle = np.maximum(limits.host_clocks - clocks - serving - ramp, 0)
-        cycle.start = 0.5 * (cycle.start + left) if limits.any else left
-        cycle.host = cycle.to_host + ramp + clocks + serving + idle
-        cycle.served = cycle.first + served + self.rate * idle
-        cycle.rows = cycle.first / fresh.per_row
-        opening = fresh.clocks(self.scenario.timing, fresh.requests, columns=False)
-        cycle.last_opening = cycle.host - cycle.to_host - opening
-        if self.mean_residual < 1:  # held up throughout its turn, the host begins an interval when data are through
-            late = 1 - self.rate * (clocks - self.times.data)
-            held = full & (cycle.after <= left)
-            cycle.residual = np.where(held, np.maximum(late, self.mean_residual), self.mean_residual)
+        """The host's turn after the PIM's."""
+        ramp, away = np.full_like(self.low, self.hand.ramp), np.zeros_like(self.low)
+        if self.bank_refresh is not None:
+            owed = self.bank_refresh.owed_to_host(cycle.to_pim, cycle.pim, cycle.to_host)
+            ramp = ramp + owed * self.scenario.timing.tRREFD
+            away = np.minimum(owed / self.scenario.organisation.banks, _MOST_AWAY)
+        since = cycle.pim + cycle.to_host + ramp
+        turn = self.host.turn(cycle.left + self.rate * since + self.host.residual - cycle.residual, ramp, away)
+        before = cycle.left
+        for name in ("served", "backlog", "left", "first", "rows", "after", "ends", "last_opening", "residual"):
+            setattr(cycle, name, getattr(turn, name))
+        if self.limits.any:  # a limit makes the level depend on the turns before
+            cycle.left = 0.5 * (before + turn.left)
+        cycle.host = cycle.to_host + turn.clocks
 
-    def refresh(self, cycle: _Cycle) -> None:
-        """All-bank: a refresh due in one side's turn is done when that side gives the memory up."""
+    def through(self, cycle: _Cycle) -> None:
+        """Once through the cycle, without refreshes of all banks."""
+        self.pim_turn(cycle)
+        self.host_turn(cycle)
+
+    def last(self, cycle: _Cycle) -> Turns:
+        """Once more through the cycle: with and without refreshes in its hand-overs, in proportion; its rates."""
         timing = self.scenario.timing
-        if self.scenario.refresh == "all-bank":
-            cycle.refresh_host = cycle.pim / timing.tREFI * timing.tRFC
-            cycle.refresh_pim = np.minimum(cycle.host / timing.tREFI, 1)
+        if self.scenario.refresh != "all-bank":
+            self.through(cycle)
+            return self.result(cycle)
+        # A refresh that falls due in one side's turn is done when that side gives the memory up.
+        late_pim, late_host = np.minimum(cycle.host / timing.tREFI, 1), np.minimum(cycle.pim / timing.tREFI, 1)
+        before = copy.copy(cycle)
+        made = []
+        for weight, refreshes, after in (
+            ((1 - late_pim) * (1 - late_host), 0.0, 0.0),
+            (late_pim, np.maximum(cycle.host / timing.tREFI, 1), cycle.pim / timing.tREFI),
+            ((1 - late_pim) * late_host, 0.0, np.maximum(cycle.pim / timing.tREFI, 1)),
+        ):
+            one = copy.copy(before)
+            self.pim_turn(one, refreshes)
+            one.to_host = one.to_host + after * timing.tRFC
+            self.host_turn(one)
+            made.append((weight, one))
+        for name in _Cycle.__dataclass_fields__:
+            with np.errstate(invalid="ignore"):
+                setattr(cycle, name, sum(weight * getattr(one, name) for weight, one in made))
+        return self.result(cycle)
 
     def result(self, cycle: _Cycle) -> Turns:
         """Rates of the cycle."""
         clocks = cycle.pim + cycle.host
         served = np.minimum(np.minimum(cycle.served, self.rate * clocks), self.limits.quota_host)
         level = (cycle.after + np.minimum(self.low, cycle.backlog)) / 2
-        steady = np.interp(level, self.drain.queued, self.curve.activates_per_request)
+        steady = np.interp(level, np.arange(self.room + 1), self.curve.activates_per_request)
         activates = cycle.rows + np.maximum(served - cycle.first, 0) * steady
-        late = self.steps.steps(cycle.useful - self.scenario.timing.tRFC)
-        steps = (1 - cycle.refresh_pim) * self.steps.steps(cycle.useful) + cycle.refresh_pim * late
-        steps = np.minimum(steps * self.speed.rate / self.alone.rate, self.limits.quota_pim)
         return Turns(
             host_rate=served / clocks,
-            pim_steps=steps / clocks,
+            pim_steps=cycle.steps / clocks,
             cycle=clocks,
             stall_share=1 - served / (self.rate * clocks),
             backlog=cycle.backlog,
@@ -255,25 +284,9 @@ class _TurnModel:
         )
 
 
-@dataclass(frozen=True)
-class TurnLimits:
-    """What ends a turn beside the thresholds; parameters of `turn_rates`."""
-
-    quota_host: float
-    quota_pim: float
-    host_clocks: float
-    pim_clocks: float
-    host_stays: bool
-
-    @property
-    def any(self) -> bool:
-        """Whether any limit is set."""
-        return bool(np.isfinite([self.quota_host, self.quota_pim, self.host_clocks, self.pim_clocks]).any())
-
-
 def turn_rates(
     scenario: Scenario, theta_low: Any, theta_high: Any, *, quota_host: float = np.inf, quota_pim: float = np.inf,
-    host_clocks: float = np.inf, pim_clocks: float = np.inf, host_stays: bool = False,
+    host_clocks: float = np.inf, pim_clocks: float = np.inf, host_stays: bool = False, pim_must: bool = False,
 ) -> Turns:  # fmt: skip
     """Rates of all policies in which host and PIM take turns.
 
@@ -285,16 +298,15 @@ def turn_rates(
     host_clocks, pim_clocks : lengths of turns from the hand-over on, where the policy slices time [clock]; a PIM turn
         then ends no sooner than a host request is queued
     host_stays : the host keeps its turn although nothing is queued
+    pim_must : the PIM makes `quota_pim` steps however many requests are queued
     """
     low, high = np.broadcast_arrays(np.asarray(theta_low, float), np.asarray(theta_high, float))
-    limits = TurnLimits(quota_host, quota_pim, host_clocks, pim_clocks, host_stays)
+    limits = TurnLimits(quota_host, quota_pim, host_clocks, pim_clocks, host_stays, pim_must)
     model = _TurnModel(scenario, low, high, limits)
     cycle = model.begin()
-    for _ in range(12 if limits.any else 3):
-        model.pim_turn(cycle)
-        model.host_turn(cycle)
-        model.refresh(cycle)
-    return model.result(cycle)
+    for _ in range(11 if limits.any else 2):
+        model.through(cycle)
+    return model.last(cycle)
 
 
 def rate_surface(scenario: Scenario, theta_low: Any, theta_high: Any, rates: Any) -> Turns:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pimmodel.dram.service import ServiceCurve
 from pimmodel.hardware.load import load_memory
 from pimmodel.scenario import HostQueue, HostStream, PimKernel, PimOperand, PimPass, Policy, Scenario
+from pimmodel.sharing.drain import DrainCurve
 from pimmodel.sharing.intervals import interval_of, outside_domain
 from pimmodel.sharing.model import ClosedForm, pair_time, with_policy
-from pimmodel.sharing.turns import DrainCurve, rate_surface, turn_rates
+from pimmodel.sharing.turns import rate_surface, turn_rates
 
 
 def scenario(*, rate: float = 0.2, low: int = 12, high: int = 60, window: int = 64, **stream: float) -> Scenario:
