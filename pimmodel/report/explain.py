@@ -200,7 +200,7 @@ def _shared(step: Step, index: int) -> list[Explained]:
     rate, share = float(use.rate[index]), float(work.write_share[index])
     best = best_thresholds(system, rate, share, kernel, host, pim)
     policy = Policy(kind="exclusive", theta_low=best.theta_low, theta_high=best.theta_high)
-    rates = ClosedForm().rates(pair_scenario(system, rate, share, kernel, policy))
+    rates = ClosedForm(follow=False).rates(pair_scenario(system, rate, share, kernel, policy))
     facts = {
         "host stream": f"{rate:.3f} requests per clock and channel, {share:.0%} writes",
         "best thresholds": f"theta_low {best.theta_low}, theta_high {best.theta_high}" if best.shares

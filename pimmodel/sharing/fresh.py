@@ -31,7 +31,7 @@ _ROUNDS = 4  # of columns against the requests that arrive meanwhile
 
 @dataclass(frozen=True)
 class FreshBatch:
-    """What the first row opened in each bank serves of a fresh backlog.
+    """What the first row opened in each bank serves of a fresh backlog; all arrays have the backlog's shape.
 
     requests, deviation : in the batch, mean and standard deviation [1]; per_row : of them per row opened [1]
     rows, opened : rows wanted, and opened, one a bank [1]
@@ -49,18 +49,20 @@ class FreshBatch:
     change: Floats
 
     def activates(self, opened: Floats) -> Floats:
-        """Clocks from the first activate until `opened` more: four by four [clock]."""
+        """Clocks from the first activate until `opened` more, four by four, in the shape of `opened` [clock]."""
         rounds = np.floor(opened / 4)
         rest = opened - 4 * rounds
         return np.asarray(rounds * max(4 * self.timing.tRRD_S, self.timing.tFAW) + rest * self.timing.tRRD_S)
 
     def clocks(self, count: Floats) -> Floats:
-        """Mean clocks from the first column to number `count`: activates, or the bus and its changes [clock]."""
+        """Mean clocks from the first column to number `count`: activates, or the bus and its changes; `count` is
+        broadcast against the batch [clock]."""
         columns = np.maximum(count - 1, 0)
         return np.maximum(self.activates(columns / self.per_row), columns * self.pace + count * self.change)
 
     def enough(self, count: Floats) -> tuple[Floats, Floats]:
-        """Probability that the batch has `count` requests, and its mean size if it has fewer [1]."""
+        """Probability that the batch has `count` requests, and its mean size if it has fewer; `count` is broadcast
+        against the batch [1]."""
         z = (count - 0.5 * np.minimum(self.per_row, 1.0) - self.requests) / np.maximum(self.deviation, 1e-6)
         below = _normal(z)
         fewer = self.requests - self.deviation * np.exp(-z * z / 2) / np.sqrt(2 * np.pi) / np.maximum(below, 1e-12)
@@ -75,8 +77,9 @@ def _normal(z: Floats) -> Floats:
 def rows_of_backlog(stream: HostStream, banks: int, queued: Floats) -> tuple[Floats, Floats, Floats]:
     r"""Banks with work, banks per visit, and rows, when q consecutive requests wait, evenly on the sub-streams [1].
 
-    A sub-stream's e = q/S consecutive requests, beginning anywhere in a visit of b banks and n columns each, lie in
-    :math:`\min(e,\ b + (e - b)/n)` rows: a visit cut off after r requests has touched min(b, r) of its rows.
+    `queued` has any shape. A sub-stream's e = q/S consecutive requests, beginning anywhere in a visit of b banks and n
+    columns each, lie in :math:`\min(e,\ b + (e - b)/n)` rows: a visit cut off after r requests has touched min(b, r) of
+    its rows.
     """
     active = np.minimum(stream.substreams, np.maximum(queued, 1e-9))
     each = queued / active
@@ -88,7 +91,7 @@ def rows_of_backlog(stream: HostStream, banks: int, queued: Floats) -> tuple[Flo
 def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats, away: Floats | float = 0.0) -> FreshBatch:
     """The first batch of a backlog built up in a PIM turn: evenly on the sub-streams, B/S consecutive requests each.
 
-    away : share of the banks that refresh keeps closed [1]
+    `backlog` has any shape [1]. away : share of the banks that refresh keeps closed, broadcast against it [1]
     """
     stream, banks = scenario.stream, scenario.organisation.banks
     opened, wide, rows = rows_of_backlog(stream, banks, backlog)
@@ -119,8 +122,9 @@ def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats, away: Floa
 def first_columns(
     scenario: Scenario, times: RowTimes, fresh: FreshBatch, wanted: Floats, full: NDArray[np.bool_], residual: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Columns of a large enough batch until the queue is `wanted` requests shorter: (columns, their clocks, requests
-    that arrived meanwhile)."""
+    """Columns of a large enough batch until the queue is `wanted` requests shorter: (columns [1], their clocks
+    [clock], requests that arrived meanwhile [1]), arrays of the batch's shape, as
+    `full`: whether the window is full."""
     count = wanted
     for _ in range(_ROUNDS):
         clocks = fresh.clocks(count)
@@ -132,7 +136,7 @@ def first_columns(
 def arrivals(
     scenario: Scenario, times: RowTimes, count: Floats, clocks: Floats, full: NDArray[np.bool_], residual: float
 ) -> Floats:
-    """Requests that arrive in the `clocks` of the first `count` columns.
+    """Requests that arrive in the `clocks` of the first `count` columns [1]; all are broadcast against each other.
 
     Behind a full window (`full`) nothing arrives before the first column's data are through, then one request per
     request completed at most.
@@ -158,7 +162,8 @@ class _Ending:
 
 
 class FullWindow:
-    """The first batch behind a full window, by how many requests shorter the queue is to be, `wanted`; arrays over it.
+    """The first batch behind a full window, by how many requests shorter the queue is to be, `wanted`, of
+    shape (K,) as all that follows.
 
     ends : probability that the batch ends the turn [1]; clocks : from the first column on, if so [clock]
     served : requests, if so [1]; rest : requests of a batch that does not [1]

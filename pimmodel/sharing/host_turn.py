@@ -20,20 +20,27 @@ from pimmodel.sharing.drain import DrainCurve
 from pimmodel.sharing.fresh import FreshBatch, FullWindow, arrivals, first_columns, fresh_batch
 
 Floats = NDArray[np.float64]
-_POSTPONED = 8  # intervals by which an all-bank refresh may be postponed
+POSTPONED = 8  # intervals by which an all-bank refresh may be postponed
 _CHANCE = 1e-6  # probability below which a later burst is left out
 
 
 @dataclass(frozen=True)
 class TurnLimits:
-    """What ends a turn beside the thresholds; parameters of `pimmodel.sharing.turns.turn_rates`."""
+    """What ends a turn beside the thresholds.
 
-    quota_host: float
-    quota_pim: float
-    host_clocks: float
-    pim_clocks: float
-    host_stays: bool
-    pim_must: bool
+    quota_host, quota_pim : requests and column steps per turn [1]
+    host_clocks, pim_clocks : lengths of turns from the hand-over on, where the policy slices time [clock]; a PIM turn
+        then ends no sooner than a host request is queued
+    host_stays : the host keeps its turn although nothing is queued
+    pim_must : the PIM makes `quota_pim` steps however many requests are queued
+    """
+
+    quota_host: float = np.inf
+    quota_pim: float = np.inf
+    host_clocks: float = np.inf
+    pim_clocks: float = np.inf
+    host_stays: bool = False
+    pim_must: bool = False
 
     @property
     def any(self) -> bool:
@@ -43,7 +50,7 @@ class TurnLimits:
 
 @dataclass(frozen=True)
 class HostTurn:
-    """A turn of the host, means.
+    """A turn of the host, means; all arrays have the shape of theta_low.
 
     clocks : from the host's first clock on [clock]; served : requests [1]
     backlog, left : queued when its first column issues, and at its end [1]
@@ -66,7 +73,7 @@ class HostTurn:
 
 
 class HostSide:
-    """Turns of one scenario's host for arrays of theta_low; `curve` is mu(q)."""
+    """Turns of one scenario's host for theta_low `low` of any shape [1]; `curve` is mu(q)."""
 
     def __init__(
         self, scenario: Scenario, times: RowTimes, curve: ServiceCurve, low: Floats, limits: TurnLimits
@@ -83,7 +90,7 @@ class HostSide:
         self._full: tuple[float, FullWindow] | None = None
 
     def turn(self, arrived: Floats, ramp: Floats, away: Floats | float = 0.0) -> HostTurn:
-        """One turn.
+        """One turn; all arrays have the shape of theta_low.
 
         Parameters
         ----------
@@ -166,7 +173,7 @@ class HostSide:
         idle = np.maximum(limits.host_clocks - clocks - serving - ramp, 0) if limits.host_stays else 0.0
         total = clocks + serving + idle
         if self.scenario.refresh == "all-bank":  # done within the turn once it cannot be postponed any more
-            total = total + np.maximum(total - _POSTPONED * timing.tREFI, 0) / timing.tREFI * timing.tRFC
+            total = total + np.maximum(total - POSTPONED * timing.tREFI, 0) / timing.tREFI * timing.tRFC
         return total, first + served + self.rate * idle, left, after
 
     def _bursts(

@@ -11,11 +11,20 @@ from pimmodel.dram.service import service_curve, sustained_rate
 from pimmodel.pim.kernel import kernel_speed
 from pimmodel.scenario import Policy, Rates, Scenario
 from pimmodel.sharing.concurrent import concurrent_rates, rates_when_left
+from pimmodel.sharing.host_turn import TurnLimits
+from pimmodel.sharing.orbit import followed
 from pimmodel.sharing.turns import Turns, turn_rates
 
 
+@dataclass(frozen=True)
 class ClosedForm:
-    """The closed form as a :class:`pimmodel.scenario.ContentionModel`."""
+    """The closed form as a :class:`pimmodel.scenario.ContentionModel`.
+
+    follow : whether the turns of host and PIM are followed one by one (`pimmodel.sharing.orbit`, some 0.1 s a scenario)
+        or taken from one mean cycle (`pimmodel.sharing.turns`, as for whole arrays of thresholds)
+    """
+
+    follow: bool = True
 
     def rates(self, scenario: Scenario) -> Rates:
         """Progress rates of host and PIM in steady state.
@@ -36,7 +45,7 @@ class ClosedForm:
                 activates_per_request=float(np.interp(host, curve.rate, curve.activates_per_request)),
                 host_stall_share=max(0.0, 1 - host / max(scenario.stream.rate, 1e-12)),
             )  # fmt: skip
-        turns = _turns(scenario)
+        turns = _turns(scenario, self.follow)
         return Rates(
             host_rate=float(turns.host_rate),
             host_alone=host_alone,
@@ -60,20 +69,27 @@ def host_alone_rate(scenario: Scenario) -> float:
     return min(scenario.stream.rate, sustained)
 
 
-def _turns(scenario: Scenario) -> Turns:
-    """The policy as thresholds, quotas and slices of host and PIM turns."""
+def _turns(scenario: Scenario, follow: bool) -> Turns:
+    """Rates of a policy of turns: of turns followed one by one, or of the mean cycle."""
+    low, high, limits = _limits(scenario)
+    if follow:
+        return followed(scenario, low, high, limits)
+    return turn_rates(scenario, low, high, limits)
+
+
+def _limits(scenario: Scenario) -> tuple[int, int, TurnLimits]:
+    """The policy as thresholds, and quotas and slices of host and PIM turns."""
     policy = scenario.policy
     if policy.kind in ("exclusive", "watermark"):
-        return turn_rates(scenario, policy.theta_low, policy.theta_high, quota_host=policy.quota_host or math.inf,
-                          quota_pim=policy.quota_pim or math.inf)  # fmt: skip
+        limits = TurnLimits(quota_host=policy.quota_host or math.inf, quota_pim=policy.quota_pim or math.inf)
+        return policy.theta_low or 0, policy.theta_high or 1, limits
     if policy.kind == "bypass-cap":
         cap = float(policy.bypass_cap or 1)
-        return turn_rates(scenario, 0, 1, quota_host=cap, quota_pim=math.ceil(cap / (policy.slowdown or 1.0)),
-                          pim_must=True)  # fmt: skip
+        return 0, 1, TurnLimits(quota_host=cap, quota_pim=math.ceil(cap / (policy.slowdown or 1.0)), pim_must=True)
     if policy.kind == "time-slice":
-        return turn_rates(scenario, 0, 1, host_clocks=float(policy.slice_host or 1),
-                          pim_clocks=float(policy.slice_pim or 1), host_stays=True)  # fmt: skip
-    return turn_rates(scenario, 0, 1)  # host-first
+        slices = (float(policy.slice_host or 1), float(policy.slice_pim or 1))
+        return 0, 1, TurnLimits(host_clocks=slices[0], pim_clocks=slices[1], host_stays=True)
+    return 0, 1, TurnLimits()  # host-first
 
 
 @dataclass(frozen=True)

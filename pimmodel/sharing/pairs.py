@@ -72,7 +72,7 @@ class Progress:
 
 def policy_progress(system: System, rate: float, write_share: float, kernel: PimKernel, policy: Policy) -> Progress:
     """Progress of one pair under any policy, arrays of shape ()."""
-    rates = ClosedForm().rates(pair_scenario(system, rate, write_share, kernel, policy))
+    rates = ClosedForm(follow=False).rates(pair_scenario(system, rate, write_share, kernel, policy))
     host = rates.host_rate / rates.host_alone if rates.host_alone > 0 else 1.0
     return Progress(np.asarray(min(host, 1.0)), np.asarray(min(max(rates.pim_rate, 0.0), 1.0)))
 
