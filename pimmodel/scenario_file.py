@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from pimmodel.errors import DescriptionError
 from pimmodel.files import read_fields
 from pimmodel.hardware.load import load_memory
+from pimmodel.hardware.reading import first_problem
 from pimmodel.scenario import Scenario
 
 _PARTS = ("memory", "stream", "queue", "kernel", "policy")
@@ -75,13 +76,7 @@ def _build(path: str | Path, memory: dict[str, Any], parts: dict[str, Any]) -> S
     try:
         return Scenario.model_validate({**memory, **parts})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        cause = first.get("ctx", {}).get("error")
-        if cause is not None and str(cause).count("|") >= 2:  # our own validators: field|value|allowed
-            field, value, allowed = str(cause).split("|", 2)
-            raise DescriptionError(path, f"{where}.{field}".lstrip("."), value, allowed) from None
-        raise DescriptionError(path, where, first["input"], first["msg"].lower()) from None
+        raise DescriptionError(path, *first_problem(error)) from None
 
 
 def shipped_scenarios() -> dict[str, Path]:

@@ -171,4 +171,4 @@ def first_problem(error: ValidationError) -> tuple[str, object, str]:
     parts = str(cause).split("|", 2) if cause is not None else []
     if len(parts) == 3:
         return f"{loc}.{parts[0]}" if loc else parts[0], Shown(parts[1]), parts[2]
-    return loc or "(file)", first.get("input"), first["msg"]
+    return loc or "(file)", first.get("input"), str(first["msg"]).removeprefix("Value error, ")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pimmodel.dual import Dual
-from pimmodel.errors import PimModelError
-from pimmodel.hardware.change import kind_of, replace
+from pimmodel.errors import PimModelError, UnknownNameError
+from pimmodel.hardware.change import kind_of, names_in, replace
 from pimmodel.hardware.description import field_kinds
 from pimmodel.hardware.system import System
 from pimmodel.pim.bandwidth import pim_bandwidth
@@ -120,6 +120,9 @@ def make_unknown(name: str, point: Point, bounds: Bounds | None) -> Unknown:
         ))  # fmt: skip
         kind = field_kinds(System)["memory_bandwidth"]
     else:
+        known = names_in(system)
+        if name not in known:
+            raise UnknownNameError("parameter", name, [PIM_BANDWIDTH, *known])
         kind, current = kind_of(system, name), value_in_system(system, name)
         if isinstance(current, bool) or not isinstance(current, (int, float)):
             raise PimModelError(f"unknown {name} is {current!r}; allowed: a parameter that has a number")

@@ -49,14 +49,14 @@ def test_simulate_puts_both_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("theta_low: 12", "theta_low: 60", "theta_low' is '60'; allowed: less than theta_high = 60"),
+        ("theta_low: 12", "theta_low: 60", "theta_low' is 60; allowed: less than theta_high = 60"),
         ("rate: 0.2", "rate: -0.2", "stream.rate"),
         ("substreams: 16", "substreams: 0", "stream.substreams"),
         ("rate: 0.2", "raet: 0.2", "stream.ra"),
         ("rate: 0.2", "rate: .nan", "stream.rate"),
         ("hbm2-ramulator", "hbm9", "unknown memory 'hbm9'"),
-        ("cadence: 4", "cadence: 1", "kernel.cadence' is '1'; allowed: at least tCCD_L = 4"),
-        ("units: 4", "units: 5", "kernel.units' is '5'; allowed: a divisor of the 16 banks"),
+        ("cadence: 4", "cadence: 1", "kernel.cadence' is 1; allowed: at least tCCD_L = 4"),
+        ("units: 4", "units: 5", "kernel.units' is 5; allowed: a divisor of the 16 banks"),
         ("cycles: 200000", "cycles: 0", "cycles' is 0; allowed: a whole number, 1 or more"),
         ("kind: exclusive", "kind: exclusiv", "policy.kind"),
         ("memory: hbm2-ramulator", "memory: 7", "memory' is 7"),
