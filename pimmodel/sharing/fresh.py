@@ -96,14 +96,15 @@ def fresh_batch(scenario: Scenario, times: RowTimes, backlog: Floats, away: Floa
     stream, banks = scenario.stream, scenario.organisation.banks
     opened, wide, rows = rows_of_backlog(stream, banks, backlog)
     visits = rows / wide
-    empty, both = (1 - wide / banks) ** visits, np.maximum(1 - 2 * wide / banks, 0) ** visits
+    empty, both = 1 - opened / banks, np.maximum(1 - 2 * wide / banks, 0) ** visits
     variance = banks * empty + banks * (banks - 1) * both - (banks * empty) ** 2
     variance = np.maximum(variance, 0) + opened * away
     opened = opened * (1 - away)
     per_row = backlog / np.maximum(rows, 1.0)
     requests = backlog * np.minimum(1.0, opened / np.maximum(rows, 1.0))
     w, some = stream.write_share, opened / wide
-    turns = (1 - w**some - (1 - w) ** some) * 2 * (times.turnaround - scenario.timing.tCCD_S)
+    mixed = 1 - w**some - (1 - w) ** some if 0 < w < 1 else 0.0 * some
+    turns = mixed * 2 * (times.turnaround - scenario.timing.tCCD_S)
     timing, groups = scenario.timing, scenario.organisation.bank_groups
     alone = float(groups) ** -np.maximum(opened - 1, 0)
     pace = timing.tCCD_S + (timing.tCCD_L - timing.tCCD_S) * alone
