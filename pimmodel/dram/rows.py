@@ -21,7 +21,7 @@ def row_cycle(columns: Any, tCCD_L: Any, tRCD: Any, tail: Any, tRP: Any, tRC: An
     Returns [clock].
 
     Validity: all n requests wait when the row opens; one direction.
-    Known error: 0.2 % against two public simulators (DESIGN.md section 6, single-bank rows).
+    Known error: 0.2 % against two public simulators (`pimmodel validate dram`, rows of a single bank).
     Source: JESD235C timing; Jacob, Ng, Wang, Memory Systems (2007), chapter 11.
     """
     return sp.Max(tRC, tRCD + (columns - 1) * tCCD_L + tail + tRP)
@@ -56,7 +56,7 @@ def backlogged_interval(
 
     Validity: one direction, no refresh, queue long enough to see the next banks' requests.
     Known error: see `pimmodel validate dram`.
-    Source: DESIGN.md section 6; Yuan and Aamodt, A hybrid analytical DRAM performance model, MoBS 2009.
+    Source: Yuan and Aamodt, A hybrid analytical DRAM performance model, MoBS 2009.
     """
     row = sp.Max(tRC, tRCD + (columns - 1) * tCCD_L + tail + tRP)
     activate = sp.Max(tRRD, tFAW / 4)

@@ -12,7 +12,7 @@ falls. Along the same orbit goes the mean wait until every open row may be prech
 after the last step.
 
 Neglected: what a hidden row switch interrupted early costs beyond its mean; that turns and refreshes fall into step.
-Source: DESIGN.md section 8.
+Source: derived here, from the kernel's event times (`pimmodel.pim.recurrence`).
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ def fill_turn(goal: Any, start: Any, rate: Any, residual: Any, overhead: Any) ->
     when the turn begins [1], t_over least clocks of a turn: the hand-over, after which the conditions are first looked
     at [clock]. Returns [clock].
     Validity: no stall before the goal. Known error: not measured apart; with the rest of the turns, see
-    `pimmodel validate contention`. Source: renewal argument; DESIGN.md section 8.
+    `pimmodel validate contention`. Source: renewal argument; the conditions of a switch are in
+    `pimmodel.scenario`.
     """
     return sp.Max((goal - start - 1 + residual) / rate, overhead)
 
