@@ -325,11 +325,5 @@ class _Meeting:
 
 @lru_cache(maxsize=1024)
 def uncoordinated(scenario: Scenario) -> tuple[float, float, float]:
-    """Host requests per clock, column steps per clock, and host activates per request under `uncoordinated`.
-
-    Validity: the domain of `pimmodel.validation.scenarios`. Known error of a pair's time, 81 random pairs not looked at
-    before (seed 818181; nothing in here is fitted): median 8 %, p90 28 %, p95 39 %, worst 70 %; without refresh median
-    6 %, with all-bank refresh 5 %, per bank 14 %. The host's rate is better than the PIM's, which is too low by up to a
-    half where operands lie in distinct banks and the host is held up.
-    """
+    """Host requests per clock, column steps per clock, and host activates per request under `uncoordinated`."""
     return _Meeting(scenario).rates()

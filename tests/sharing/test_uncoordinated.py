@@ -15,7 +15,7 @@ from pimmodel.pim.recurrence import NO_DELAYS
 from pimmodel.scenario import HostQueue, HostStream, PimKernel, PimOperand, PimPass, Policy, Scenario
 from pimmodel.sharing.contest import ROUNDS, Contest, losses_between_steps, regain_time, waiting
 from pimmodel.sharing.model import ClosedForm, pair_time
-from pimmodel.sharing.uncoordinated import Ahead, cycles_of, rows_ahead, uncoordinated
+from pimmodel.sharing.uncoordinated import cycles_of, uncoordinated
 
 MEMORY = load_memory("hbm2-ramulator")
 
@@ -59,18 +59,6 @@ def test_contest_by_hand() -> None:
     assert regain_time(last_step=30, ramp=40, rounds=2, host_row=50) == 150
     # 9 gaps, of the first 3 none; of the others half are long enough, and the host wants a bank in 4 of 5 cases.
     assert losses_between_steps(segment=10, guarded=3, gap_share=0.5, loss=0.8) == pytest.approx(6 * 0.4 / 2.2)
-
-
-def test_rows_ahead_by_hand() -> None:
-    # Four banks per unit. Two operands in banks of their own take all four by turns: two of four hold rows ahead.
-    (ahead,) = rows_ahead(scenario("rw", row_switch="hidden"))
-    assert (ahead.banks, ahead.changes) == (1 / 2, 1)
-    # Two passes of one row each lie in the same bank; only the next repetition goes on to another one.
-    two = {"passes": (PimPass(operands=(PimOperand(),)), PimPass(operands=(PimOperand(),)))}
-    first, second = rows_ahead(scenario(row_switch="hidden", **two))
-    assert (first.banks, first.changes) == (0, 0)
-    assert (second.banks, second.changes) == (1 / 4, 1)
-    assert rows_ahead(scenario()) == [Ahead(0, 0)]
 
 
 @given(st.integers(1, 40), st.integers(1, 16), st.integers(1, 8))
