@@ -165,21 +165,9 @@ SYMBOLS: dict[str, SymbolInfo] = {
     "window_clocks": SymbolInfo("clocks before a step in which a column can have come", "clock", r"U"),
     "least_delay": SymbolInfo("least clocks of delay once a column has come", "clock", r"b", zero=True),
     # Two in all banks
-    "demanded": SymbolInfo("probability that the host has r rows or more waiting in a bank", "1", r"P_r", zero=True),
-    "rounds": SymbolInfo(
-        "host rows in a bank, one after the other, before the PIM holds it", "1", r"r", integer=True, zero=True
-    ),
-    "taken": SymbolInfo("probability that the host takes a bank so often", "1", r"p_r", zero=True),
-    "contested": SymbolInfo("banks that host and PIM contend for", "1", r"M", integer=True),
-    "last_step": SymbolInfo(
-        "clocks from the last step of a set of banks to the next, without host rows", "clock", r"t_0"
-    ),
-    "ramp": SymbolInfo("clocks of the activates that open a set of banks", "clock", r"t_A", zero=True),
-    "host_row": SymbolInfo("clocks that a bank is lost to one row of the host", "clock", r"t_H"),
-    "segment": SymbolInfo("column steps of a segment", "1", r"s", integer=True),
-    "gap_share": SymbolInfo("share of steps that a precharge fits behind", "1", r"v", zero=True),
-    "loss": SymbolInfo("probability that the host wants some bank of the set", "1", r"D", zero=True),
-    "guarded": SymbolInfo("steps in which tRAS still keeps the rows open", "1", r"g", zero=True),
+    "session_steps": SymbolInfo("column steps between two losses of a bank", "1", r"K"),
+    "taken": SymbolInfo("probability that a session ends with a loss", "1", r"p", zero=True),
+    "lost": SymbolInfo("clocks that a loss costs", "clock", r"T"),
     # PIM
     "units": SymbolInfo("PIM units per channel", "1", r"U", integer=True),
     "channels": SymbolInfo("memory channels", "1", r"N_{ch}", integer=True),
