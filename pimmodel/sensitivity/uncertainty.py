@@ -45,7 +45,7 @@ EXACT = Factor(1.0, 1.0, 1.0, 0, "")
 # Quantiles of measured time over modelled time of whole training steps on six GPUs, none of them fitted.
 HOST = Factor(0.915, 1.105, 1.338, 37, "pimmodel validate gpu")
 # Quantiles of simulated time over the formulas' time of whole training steps: all plans but `serial`, and `serial`.
-CONCURRENT = Factor(0.984, 1.010, 1.023, 54, "pimmodel validate network --csv FILE")
+CONCURRENT = Factor(0.984, 1.007, 1.016, 54, "pimmodel validate network --csv FILE")
 SERIAL = Factor(1.003, 1.003, 1.008, 6, "pimmodel validate network --csv FILE")
 
 
