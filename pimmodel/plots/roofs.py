@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pimmodel.hardware.system import System
 from pimmodel.network.training import Precision
 from pimmodel.pim.tasks import pim_operation_rate
-from pimmodel.plots.style import HOST, INK, PHASES, PIM, SMALL, dress, legend, new_figure, plain_numbers, short
+from pimmodel.plots.style import HOST, INK, PAPER, PHASES, PIM, SMALL, dress, legend, new_figure, plain_numbers, short
 from pimmodel.roofline.conv import ALGORITHMS
 from pimmodel.roofline.host import host_bandwidth
 from pimmodel.step import Step
@@ -122,5 +122,5 @@ def _draw_roofs(
         axes.plot(ridge, peak / factor, marker="D", color=colour, markersize=5)
         words = axes.annotate(f"{ridge:.3g} FLOP/B", (ridge, peak / factor), xytext=(-4, 5),
                               textcoords="offset points", fontsize=SMALL, color=INK, ha="right")  # fmt: skip
-        words.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # the other roof may pass behind it
+        words.set_path_effects([withStroke(linewidth=2.5, foreground=PAPER)])  # the other roof may pass behind it
     return lines

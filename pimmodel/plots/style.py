@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
 ORANGE, VERMILION, PURPLE, GREY = "#E69F00", "#D55E00", "#CC79A7", "#999999"
 INK, FAINT, PALE = "#222222", "#D9D9D9", "#BBBBBB"  # text and lines; grids; what stays in the background
+PAPER = "#FEFEFE"  # around words that lines pass behind
 OKABE_ITO = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW, GREY)
 
 # Phases of a task, in the order of a step.

@@ -8,7 +8,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from pimmodel.plots.style import FAINT, INK
+from pimmodel.plots.style import FAINT, INK, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +21,11 @@ _REFERENCES = ((re.compile(r'\bid="'), 'id="{}-'), (re.compile(r"url\(#"), "url(
 _LONG = re.compile(r"(?<![\w.#])-?\d+\.\d{3,}(?![\w.])")
 # Neighbours of one colour, such as the bars of a timeline, as one path.
 _ALIKE = re.compile(r'<path d="[^"]*" (clip-path="[^"]*" style="fill: #[0-9a-f]{6}")/>(?:\s*<path d="[^"]*" \1/>)+')
-# Ink and grid become those of the page, so that a dark page has light text; all other colours stay.
-_COLOURS = ((re.compile(INK, re.IGNORECASE), "currentColor"), (re.compile(FAINT, re.IGNORECASE), "var(--faint)"))
+# Ink, grid and paper become those of the page, so that a dark page has light text; all other colours stay.
+_COLOURS = tuple(
+    (re.compile(colour, re.IGNORECASE), put)
+    for colour, put in ((INK, "currentColor"), (FAINT, "var(--faint)"), (PAPER, "var(--page)"))
+)
 
 
 def inline_svg(figure: Figure, name: str, label: str) -> str:

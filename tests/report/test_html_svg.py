@@ -76,3 +76,16 @@ def test_neighbours_put_together_are_the_same_shapes() -> None:
     for bar, left in enumerate(lefts):
         assert left == pytest.approx(lefts[0] + bar * unit, abs=0.011)
         assert max(x for x, _ in corners[4 * bar : 4 * bar + 4]) == pytest.approx(left + unit / 2, abs=0.021)
+
+
+def test_paper_around_words_is_that_of_the_page() -> None:
+    """White around the words of a roofline would blot them out on a dark page."""
+    from pimmodel.hardware.load import load_system
+    from pimmodel.load import load_network
+    from pimmodel.plots import roofline
+    from pimmodel.step import prepare
+
+    step = prepare(load_network("alexnet", batch=4), load_system("v100-bankgroup-pim"))
+    text = inline_svg(roofline(step), "roofs", "both roofs")
+    assert "var(--page)" in text
+    assert not re.search(r"fefefe", text, re.IGNORECASE)
