@@ -129,6 +129,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
 # ---------------------------------------------------------------------- calibrate
 
 
+@pytest.mark.slow
 def test_calibrate_writes_a_system_that_estimate_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = some_kernels(tmp_path, "fp32,x,4,16,28,28,32,3,3,1,1,1,1,N/A,2,3,")
     monkeypatch.chdir(tmp_path)

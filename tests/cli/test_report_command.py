@@ -13,6 +13,7 @@ from pimmodel.cli.app import app
 RUNNER = CliRunner()
 
 
+@pytest.mark.slow
 def test_a_file_with_the_measured_errors_of_this_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     pytest.importorskip("jinja2", reason="the report needs jinja2")

@@ -17,6 +17,7 @@ NETWORK = pm.load_network("alexnet", batch=8)
 SYSTEM = pm.load_system("v100-bankgroup-pim")
 
 
+@pytest.mark.slow
 def test_indices_of_three_rates() -> None:
     pytest.importorskip("SALib")
     ranges = {"gpu.clock": (1e9, 2e9), "memory_bandwidth": (4e11, 8.9e11), "gpu.idle_power": (10.0, 60.0)}

@@ -34,6 +34,7 @@ def _expected(values: dict[str, Any], policy: str, **options: Any) -> Any:
     return estimate_step(step, policy, thresholds, **options)
 
 
+@pytest.mark.slow
 def test_random_designs_are_those_of_estimate() -> None:
     found = pm.sweep(network(), system(), RANGES, method="random", points=5, seed=5, workers=2)
     for point in range(5):
@@ -64,6 +65,7 @@ def test_best_thresholds_are_those_of_estimate(chunks: int) -> None:
         assert design.energy.item() == pytest.approx(made.energy.total, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_schedules_are_those_of_estimate() -> None:
     found = pm.sweep(network(), system(), {"gpu.clock": [1e9, 1.5e9]}, policies=("serial", "exclusive", "time-slice"),
                      outputs=("time", "speedup", "energy"), model="schedule")  # fmt: skip
