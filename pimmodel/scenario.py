@@ -72,6 +72,11 @@ class HostQueue(_Part):
     window: PositiveInt
     starvation_cap: PositiveInt = 16
 
+    @property
+    def room(self) -> int:
+        """Most requests that can be queued [1]."""
+        return min(self.capacity, self.window)
+
 
 class PimOperand(_Part):
     """One operand of a PIM pass: a column is read from it, or written to it, per column of work."""

@@ -207,14 +207,19 @@ class Recurrence:
                 last = start + (done - 1) * cadence
                 self.latest = (last, write)
                 left -= done
-                self.moment.steps += done
-                bank.last = last + self.tail[write]
-                self.clear = [last + self.apart[write][0], last + self.apart[write][1]]
-                if not left:
-                    self.moment.clock = last + 1
-                    bank.spent = final or (self.kernel.placement == "same" and len(row.banks) > 1)
+                self._stepped(row, i, write, last, done, ended=not left, final=final)
             if due <= end:
                 self._refresh(due)
+
+    def _stepped(self, row: Row, i: int, write: int, last: Any, done: int, *, ended: bool, final: bool) -> None:
+        """What `done` columns of operand i leave behind, the last at clock `last`; `ended`: they end their segment."""
+        bank = self.banks[row.banks[i]]
+        self.moment.steps += done
+        bank.last = last + self.tail[write]
+        self.clear = [last + self.apart[write][0], last + self.apart[write][1]]
+        if ended:
+            self.moment.clock = last + 1
+            bank.spent = final or (self.kernel.placement == "same" and len(row.banks) > 1)
 
     def _open(self, row: Row, following: Row, i: int, final: bool) -> None:
         """Open the rows wanted from now on: of the coming segments, and if hidden of the next row."""

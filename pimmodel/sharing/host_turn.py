@@ -79,7 +79,7 @@ class HostSide:
         self, scenario: Scenario, times: RowTimes, curve: ServiceCurve, low: Floats, limits: TurnLimits
     ) -> None:
         self.scenario, self.times, self.low, self.limits = scenario, times, low, limits
-        self.room = min(scenario.queue.window, scenario.queue.capacity)
+        self.room = scenario.queue.room
         self.rate = max(scenario.stream.rate, 1e-9)
         # A column that ends a turn falls anywhere between two even arrivals; random ones have no memory.
         self.residual = 0.5 if scenario.stream.arrival == "even" else 1.0

@@ -37,7 +37,7 @@ class ClosedForm:
         if kind in ("partitioned", "uncoordinated"):
             return concurrent_rates(scenario, host_alone, pim_alone)
         if kind in ("gpu-only", "serial", "pim-first"):
-            curve = service_curve(scenario.timing, scenario.organisation, scenario.stream, _room(scenario))
+            curve = service_curve(scenario.timing, scenario.organisation, scenario.stream, scenario.queue.room)
             host = 0.0 if kind == "pim-first" else host_alone
             return Rates(
                 host_rate=host, host_alone=host_alone, pim_rate=0.0 if kind == "gpu-only" else 1.0,
@@ -55,10 +55,6 @@ class ClosedForm:
             activates_per_request=float(turns.activates_per_request),
             host_stall_share=float(turns.stall_share),
         )
-
-
-def _room(scenario: Scenario) -> int:
-    return min(scenario.queue.window, scenario.queue.capacity)
 
 
 def host_alone_rate(scenario: Scenario) -> float:

@@ -67,7 +67,7 @@ def host_beside(
     late = round(wait)
     if late:
         timing = timing.model_copy(update={"tRCDRD": timing.tRCDRD + late, "tRCDWR": timing.tRCDWR + late})
-    curve = service_curve(timing, scenario.organisation, stream, min(queue.window, queue.capacity), banks)
+    curve = service_curve(timing, scenario.organisation, stream, queue.room, banks)
     times = row_times(timing, stream)
     queued = np.arange(len(curve.rate), dtype=float)
     rates = np.linspace(0, min(capacity, curve.rate[-1]), _POINTS + 2)[1:-1]

@@ -111,12 +111,7 @@ class PimTurns(Recurrence):
                 last = start + (done - 1) * cadence
                 left -= done
                 self._quota -= done
-                self.moment.steps += done
-                bank.last = last + self.tail[write]
-                self.clear = [last + self.apart[write][0], last + self.apart[write][1]]
-                if not left:
-                    self.moment.clock = last + 1
-                    bank.spent = final or (self.kernel.placement == "same" and len(row.banks) > 1)
+                self._stepped(row, i, write, last, done, ended=not left, final=final)
                 if self._quota == 0:
                     self._until = min(self._until, last + 1)
             if not left and self._quota > 0:

@@ -158,7 +158,7 @@ class TurnModel:
     def __init__(self, scenario: Scenario, low: Floats, high: Floats, limits: TurnLimits) -> None:
         timing, organisation, stream = scenario.timing, scenario.organisation, scenario.stream
         self.scenario, self.limits = scenario, limits
-        self.room = min(scenario.queue.window, scenario.queue.capacity)
+        self.room = scenario.queue.room
         self.times = times = row_times(timing, stream)
         self.alone = self.speed = kernel_speed(timing, organisation, scenario.kernel)
         self.curve = service_curve(timing, organisation, stream, self.room)

@@ -112,7 +112,7 @@ def uncoordinated(scenario: Scenario) -> tuple[float, float, float]:
     """Host requests per clock, column steps per clock, and host activates per request under `uncoordinated`."""
     timing, organisation, kernel = scenario.timing, scenario.organisation, scenario.kernel
     stream, refresh, banks = scenario.stream, scenario.refresh, scenario.organisation.banks
-    window = min(scenario.queue.window, scenario.queue.capacity)
+    window = scenario.queue.room
     per_unit = banks // kernel.units
     operands = max(len(one.operands) for one in kernel.passes)
     apart = Recurrence(timing, organisation, kernel, refresh).apart
